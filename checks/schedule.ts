@@ -1,0 +1,49 @@
+import type { CheckConfig, ClusterType } from "../common/config/model.js";
+import type { NodeRef } from "../common/model/node.js";
+import type { Observation, ObservationReport } from "../common/model/observation.js";
+
+/** A node with the checks that somebody has to run against it. */
+export type ScheduledNode = {
+  readonly node: NodeRef;
+  /** A node removed and added again has a new epoch and starts with fresh counters. */
+  readonly epoch: number;
+  readonly clusterType: ClusterType;
+  readonly checks: readonly CheckConfig[];
+};
+
+/** How far an observer trusts itself, after Lifeguard (Dadgar et al., 2018). */
+export type SelfDoubt = {
+  /** 0: sure. Timeouts and intervals stretch by (1 + level). From 4 on the observer abstains. At most 8. */
+  readonly level: number;
+  readonly cause: string;
+  readonly loopDelayP99Ms: number;
+  /** Kernel's CPU pressure "some avg10" in percent; -1 where the kernel does not tell. */
+  readonly cpuPressure: number;
+};
+
+export type ScheduleStats = {
+  readonly checks: number;
+  readonly runs: number;
+  /** Start of a run behind its cadence, 99th percentile of the last ten seconds, milliseconds. */
+  readonly latenessP99Ms: number;
+  /** Reports dropped because a stall of this process overlapped them. */
+  readonly tainted: number;
+};
+
+/** Runs checks at a fixed cadence and reports every observation. Used by agents and coordinators alike. */
+export interface Schedule {
+  /** The whole set from now on. Nodes and checks that did not change keep their cadence, connections and counters. */
+  assign(nodes: readonly ScheduledNode[]): void;
+  /**
+   * Looks at a node at once and every fast interval for `durationMs`, whether it is assigned or not:
+   * somebody else doubts it.
+   */
+  probe(node: ScheduledNode, durationMs: number): void;
+  /** Runs one check now, on a connection of its own, and changes no counters. */
+  runOnce(node: ScheduledNode, check: CheckConfig): Promise<Observation>;
+  /** The last report of every check, whatever its age: what a coordinator that just connected wants first. */
+  latest(): readonly ObservationReport[];
+  selfDoubt(): SelfDoubt;
+  stats(): ScheduleStats;
+  close(): void;
+}

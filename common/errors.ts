@@ -1,0 +1,43 @@
+/** What went wrong, for programs. A message for people stands beside it. */
+export type ErrorCode =
+  | "CONFIG_INVALID"
+  | "CONFIG_UNREADABLE"
+  | "CONFLICT"
+  | "NOT_FOUND"
+  | "NOT_LEADER"
+  | "INVALID_ARGUMENT"
+  | "UNREACHABLE"
+  | "TIMED_OUT"
+  | "DISK_FAILED"
+  | "LOG_CORRUPT"
+  | "LOG_LOCKED"
+  | "LISTEN_FAILED"
+  | "ALREADY_RUNNING"
+  | "NOT_RUNNING"
+  | "COMMAND_FAILED"
+  | "STOPPING";
+
+/** The world let us down, or the operator can mend it. A bug of ours is an AssertionError instead. */
+export class ClusterduckError extends Error {
+  override readonly name = "ClusterduckError";
+  readonly code: ErrorCode;
+  /** The next command or step that helps, when there is one. */
+  readonly hint: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; hint?: string } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.hint = options.hint;
+  }
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(thrown: unknown): string {
+  const message = thrown instanceof Error ? thrown.message || thrown.name : String(thrown);
+  return message.replaceAll(/\s*\n\s*/g, " ");
+}
+
+/** Lets the compiler find the case that a switch forgot. */
+export function assertNever(value: never): never {
+  throw new Error(`Unexpected value: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,67 @@
+import type { ReplicatedConfig } from "../../common/config/model.js";
+import type { Transition } from "../../common/model/cut.js";
+import type { NodeAttributes, NodeRef, Overlay } from "../../common/model/node.js";
+import type { AgentRecord, DeliveryRecord } from "./model.js";
+
+/** What can be put into the log. A new kind needs a new `type`; fields are only ever added. */
+export type Command =
+  | { readonly type: "initialise"; readonly clusterId: string }
+  | {
+      readonly type: "applyConfig";
+      readonly config: ReplicatedConfig;
+      readonly yaml: string;
+      readonly source: "file" | "api";
+      /** Hash of the file's text with source "file", else empty. */
+      readonly fileHash: string;
+      /** Refuse unless the revision is this one. */
+      readonly ifRevision: number | null;
+    }
+  | {
+      readonly type: "addNode";
+      readonly node: NodeRef;
+      readonly attributes: NodeAttributes;
+      /** Succeed when it is there already with the same attributes. */
+      readonly isIdempotent: boolean;
+    }
+  | { readonly type: "removeNode"; readonly node: NodeRef; readonly reason: string }
+  /** All nodes that one agent declares: those it no longer declares leave. */
+  | {
+      readonly type: "declareNodes";
+      readonly agentId: string;
+      readonly nodes: readonly (NodeRef & { readonly attributes: NodeAttributes })[];
+    }
+  | { readonly type: "setOverlay"; readonly node: NodeRef; readonly overlay: Overlay | null }
+  | { readonly type: "cut"; readonly transitions: readonly Transition[] }
+  | { readonly type: "agentFound"; readonly agent: Omit<AgentRecord, "state" | "sinceMs"> }
+  | { readonly type: "agentLost"; readonly agentId: string; readonly bootId: string; readonly cause: string }
+  | { readonly type: "startRun"; readonly runId: string }
+  | {
+      readonly type: "finishRun";
+      readonly runId: string;
+      readonly exitCode: number | null;
+      readonly signal: string | null;
+      readonly outputTail: string;
+      readonly error: string;
+      readonly isSuccess: boolean;
+      /** Try again at this time (Unix milliseconds); null: this was the last attempt. */
+      readonly retryAtMs: number | null;
+    }
+  | { readonly type: "recordDelivery"; readonly delivery: Omit<DeliveryRecord, "atMs"> };
+
+/** A command with what its proposer stamps on it. */
+export type StampedCommand = {
+  /** The leader's wall clock, Unix milliseconds. The state machine never lets time run backwards. */
+  readonly atMs: number;
+  /** Who asked, for the audit trail: "leader", "file", "api:...". */
+  readonly by: string;
+  readonly command: Command;
+};
+
+/** What applying did, the same on every member. */
+export type CommandResult =
+  | { readonly isAccepted: true }
+  | {
+      readonly isAccepted: false;
+      readonly code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT";
+      readonly message: string;
+    };
