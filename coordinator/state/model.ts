@@ -47,6 +47,11 @@ export type NodeRecord = {
   /** Index of the entry that added it. */
   readonly epoch: number;
   readonly state: NodeState;
+  /**
+   * The last state that was not `unknown` (`unknown` before the first verdict): while a node is unknown,
+   * renderers leave it as it was. A cut sets it; being added, re-added or changed otherwise does not.
+   */
+  readonly heldState: NodeState;
   readonly cause: string;
   readonly isConclusive: boolean;
   /** Leader's stamp of the cut (or of the addition). */
