@@ -1,0 +1,36 @@
+import type { RunRecord } from "../state/model.js";
+
+export type NextRuns = {
+  /** May start now, oldest first, at most one per trigger. */
+  readonly ready: readonly RunRecord[];
+  /** Recorded as started, but nobody here runs them: their coordinator has died. */
+  readonly interrupted: readonly RunRecord[];
+  /** When to look again (Unix milliseconds), null when only a change of the state can bring work. */
+  readonly nextAtMs: number | null;
+};
+
+/**
+ * Chooses what to run. The runs of one trigger go one after the other in the order of their events, so that
+ * the last event's command is also the last one to write its file; different triggers do not wait for each other.
+ */
+export function nextRuns(
+  runs: ReadonlyMap<string, RunRecord>,
+  mine: ReadonlySet<string>,
+  nowMs: number,
+): NextRuns {
+  const ready: RunRecord[] = [];
+  const interrupted: RunRecord[] = [];
+  const taken = new Set<string>();
+  let nextAtMs: number | null = null;
+  for (const run of runs.values()) {
+    if (run.outcome !== "pending" && run.outcome !== "started") continue;
+    const lane = `${run.cluster}/${run.trigger}`;
+    if (taken.has(lane)) continue;
+    taken.add(lane);
+    if (mine.has(run.id)) continue;
+    if (run.outcome === "started") interrupted.push(run);
+    else if (run.notBeforeMs <= nowMs) ready.push(run);
+    else nextAtMs = Math.min(nextAtMs ?? Infinity, run.notBeforeMs);
+  }
+  return { ready, interrupted, nextAtMs };
+}

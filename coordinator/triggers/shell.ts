@@ -1,0 +1,78 @@
+import type { ActionConfig } from "../../common/config/model.js";
+import { runCommand } from "../../common/run-command.js";
+import type { CommandOutcome } from "../../common/run-command.js";
+import { lookUpUser } from "../../common/users.js";
+import { messageOf } from "../../common/errors.js";
+
+/** How much of a run's output is kept in its record, bytes. */
+export const OUTPUT_TAIL_BYTES = 4_096;
+
+export type ActionOutcome = {
+  readonly isSuccess: boolean;
+  readonly exitCode: number | null;
+  readonly signal: string | null;
+  readonly outputTail: string;
+  /** Empty when all went well. */
+  readonly error: string;
+};
+
+/**
+ * Runs an action's commands one after the other, each in a shell of its own, and stops at the first that
+ * fails. The action's time limit covers all of them together.
+ */
+export async function runShell(
+  action: ActionConfig,
+  context: { env: Readonly<Record<string, string>>; input: string; signal: AbortSignal },
+): Promise<ActionOutcome> {
+  let identity: { uid: number; gid: number } | null = null;
+  try {
+    identity = action.user === null ? null : await lookUpUser(action.user);
+  } catch (thrown) {
+    return { isSuccess: false, exitCode: null, signal: null, outputTail: "", error: messageOf(thrown) };
+  }
+  const deadlineMs = performance.now() + action.timeoutMs;
+  let output = "";
+  for (const command of action.commands) {
+    const outcome = await runCommand({
+      file: "/bin/sh",
+      args: ["-c", command],
+      env: context.env,
+      input: context.input,
+      timeoutMs: Math.max(1, deadlineMs - performance.now()),
+      outputBytes: OUTPUT_TAIL_BYTES,
+      signal: context.signal,
+      ...(action.cwd === null ? {} : { cwd: action.cwd }),
+      ...(identity ?? {}),
+    });
+    output = (output + outcome.output).slice(-OUTPUT_TAIL_BYTES);
+    const error = errorOf(outcome, command, action);
+    if (error !== null) {
+      return {
+        isSuccess: false,
+        exitCode: outcome.kind === "exited" ? outcome.code : null,
+        signal: outcome.kind === "killed" ? outcome.signal : null,
+        outputTail: output,
+        error,
+      };
+    }
+  }
+  return { isSuccess: true, exitCode: 0, signal: null, outputTail: output, error: "" };
+}
+
+function errorOf(outcome: CommandOutcome, command: string, action: ActionConfig): string | null {
+  const shown = JSON.stringify(command.length > 80 ? `${command.slice(0, 77)}...` : command);
+  switch (outcome.kind) {
+    case "exited":
+      return outcome.code === 0 ? null : `Command ${shown} exited with code ${outcome.code}`;
+    case "killed":
+      return `Command ${shown} was ended by ${outcome.signal}`;
+    case "timedOut":
+      return `Command ${shown} was stopped: the action's timeout of ${action.timeoutMs} ms has passed`;
+    case "aborted":
+      return `Command ${shown} was stopped: the coordinator is stopping`;
+    case "notStarted": {
+      const where = action.cwd === null ? "" : ` in ${JSON.stringify(action.cwd)}`;
+      return `Cannot start /bin/sh${where}: ${outcome.error}`;
+    }
+  }
+}
