@@ -9,8 +9,12 @@ export type ErrorCode =
   | "UNREACHABLE"
   | "TIMED_OUT"
   | "DISK_FAILED"
+  /** No space left; what was asked for did not happen, and goes on once there is space. */
+  | "DISK_FULL"
   | "LOG_CORRUPT"
   | "LOG_LOCKED"
+  /** Written by a newer version of this program, which this one cannot read. */
+  | "VERSION_UNSUPPORTED"
   | "LISTEN_FAILED"
   | "ALREADY_RUNNING"
   | "NOT_RUNNING"
