@@ -9,7 +9,11 @@ export type AgentSession = {
   readonly bootId: string;
   readonly zone: string;
   readonly host: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly version: string;
   readonly isConnected: boolean;
+  /** The word for people why the stream ended; empty while it is there. */
+  readonly lostCause: string;
   /** Monotonic milliseconds of this coordinator. */
   readonly lastHeartbeatMs: number;
   readonly selfDoubt: SelfDoubt;
