@@ -1,0 +1,47 @@
+import { diffConfig } from "../../common/config/diff.js";
+import { ClusterduckError } from "../../common/errors.js";
+import type { ServiceHandlers } from "../../common/grpc/service.js";
+import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { ControlContext } from "./context.js";
+import { proposeFor } from "./propose.js";
+
+type ConfigMethods = Pick<ServiceHandlers<typeof ControlService>, "getConfig" | "applyConfig">;
+
+export function configMethods(context: ControlContext): ConfigMethods {
+  const { replica } = context;
+  return {
+    getConfig: async () => {
+      await replica.readBarrier();
+      const { yaml, revision, source } = replica.state.config;
+      return { yaml, revision: BigInt(revision), source };
+    },
+
+    applyConfig: async (request, { peer }) => {
+      await replica.readBarrier();
+      const { replicated } = context.parseConfig(request.yaml);
+      const before = replica.state.config;
+      const ifRevision = request.ifRevision === undefined ? null : Number(request.ifRevision);
+      if (ifRevision !== null && ifRevision !== before.revision) {
+        throw new ClusterduckError(
+          "CONFLICT",
+          `Cannot apply to revision ${ifRevision}: the configuration is at revision ${before.revision}`,
+          { hint: "duckctl config diff" },
+        );
+      }
+      const changes = diffConfig(before.value, replicated).map((change) => ({ ...change }));
+      if (request.isDryRun || changes.length === 0) {
+        return { changes, revision: BigInt(before.revision), index: BigInt(replica.state.index) };
+      }
+      const index = await proposeFor(context, peer, {
+        type: "applyConfig",
+        config: replicated,
+        yaml: request.yaml,
+        source: "api",
+        fileHash: "",
+        // Nobody may have changed it between the plan and the commit.
+        ifRevision: before.revision,
+      });
+      return { changes, revision: BigInt(replica.state.config.revision), index: BigInt(index) };
+    },
+  };
+}

@@ -1,0 +1,64 @@
+import type { Schedule } from "../../checks/schedule.js";
+import type { Clock } from "../../common/clock.js";
+import type { FileConfig } from "../../common/config/model.js";
+import type { Ballot, BallotEvidence } from "../../common/model/cut.js";
+import type { NodeRef } from "../../common/model/node.js";
+import type { Facts } from "../../common/model/observation.js";
+import type { Fleet } from "../agents/fleet.js";
+import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { Replica } from "../replica.js";
+
+/** What the control service reads and writes; the composition root gathers it. */
+export type ControlContext = {
+  readonly coordinatorId: string;
+  readonly version: string;
+  /** The gRPC address that other programs reach this coordinator at. */
+  readonly address: string;
+  readonly startedAtMs: number;
+  readonly clock: Clock;
+  readonly log: Pick<ReplicatedLog, "leadership" | "members" | "status">;
+  readonly replica: Replica;
+  readonly fleet: Fleet;
+  readonly schedule: Pick<Schedule, "runOnce" | "selfDoubt">;
+  readonly knowledge: NodeKnowledge;
+  readonly balancers: BalancerLedger;
+  /** Reads a configuration as the daemon would. @throws ClusterduckError CONFIG_INVALID with every problem. */
+  readonly parseConfig: (yaml: string) => FileConfig;
+  /** The position of the newest snapshot and its bytes. */
+  readonly takeSnapshot: () => Promise<Uint8Array>;
+};
+
+/** What this coordinator knows of nodes beyond what is committed. */
+export interface NodeKnowledge {
+  /** The verdict now; null before any observation. */
+  ballotOf(node: NodeRef): Ballot | null;
+  /** What keeps the committed state from following the verdict; empty when they agree. */
+  holdOf(node: NodeRef): string;
+  /** Every observer's last word on every check of the node. */
+  evidenceOf(node: NodeRef): readonly BallotEvidence[];
+  factsOf(node: NodeRef): Facts;
+  warningsOf(node: NodeRef): readonly string[];
+}
+
+/** What is rendered, and what has become of it at every proxy. */
+export interface BalancerLedger {
+  balancers(): readonly BalancerStatus[];
+}
+
+export type BalancerStatus = {
+  readonly name: string;
+  readonly wantedGeneration: string;
+  readonly config: string;
+  readonly warnings: readonly string[];
+  readonly proxies: readonly {
+    /** Agent id, or `local`. */
+    readonly target: string;
+    readonly appliedGeneration: string;
+    readonly observedGeneration: string;
+    readonly state: "converged" | "pending" | "failed" | "drifted" | "unreachable";
+    readonly error: string;
+    readonly ageMs: number;
+    readonly method: string;
+    readonly durationMs: number;
+  }[];
+};

@@ -1,0 +1,106 @@
+import { bindService } from "../../common/grpc/service.js";
+import type { BoundService, ServiceHandlers } from "../../common/grpc/service.js";
+import { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import { configMethods } from "./config-methods.js";
+import type { ControlContext } from "./context.js";
+import { eventStream } from "./event-stream.js";
+import { explainMethod } from "./explain-method.js";
+import { requireCluster, readNodeRef, requireNode } from "./lookup.js";
+import { nodeMethods } from "./node-methods.js";
+import { runCheckMethod } from "./run-check-method.js";
+import { statusMethod } from "./status-method.js";
+import { agentView } from "./views/agent.js";
+import { balancerViews } from "./views/balancer.js";
+import { checkViews } from "./views/check.js";
+import { clusterView } from "./views/cluster.js";
+import { eventView } from "./views/event.js";
+import { runView, triggerView } from "./views/run.js";
+
+const RUNS_LIMIT = 50;
+const SNAPSHOT_CHUNK_BYTES = 1024 * 1024;
+
+/** The service behind duckctl. Reads wait until everything acknowledged before them is applied here. */
+export function controlService(context: ControlContext): BoundService {
+  const { replica } = context;
+  const handlers: ServiceHandlers<typeof ControlService> = {
+    ...nodeMethods(context),
+    ...configMethods(context),
+    getStatus: statusMethod(context),
+    explain: explainMethod(context),
+    runCheck: runCheckMethod(context),
+
+    listClusters: async () => {
+      await replica.readBarrier();
+      const clusters = Object.values(replica.state.config.value.clusters);
+      return { clusters: clusters.map((cluster) => clusterView(cluster, replica.state)) };
+    },
+
+    listChecks: async (request) => {
+      await replica.readBarrier();
+      if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      const nodes =
+        request.addr === ""
+          ? [...replica.state.nodes.values()].filter(
+              (node) => request.cluster === "" || node.cluster === request.cluster,
+            )
+          : [requireNode(replica.state, readNodeRef(request))];
+      return { checks: nodes.flatMap((node) => checkViews(node, context)) };
+    },
+
+    listTriggers: async (request) => {
+      await replica.readBarrier();
+      if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      const clusters = Object.values(replica.state.config.value.clusters).filter(
+        (cluster) => request.cluster === "" || cluster.name === request.cluster,
+      );
+      return {
+        triggers: clusters.flatMap((cluster) =>
+          cluster.triggers.map((trigger) => triggerView(cluster.name, trigger, replica.state)),
+        ),
+      };
+    },
+
+    listRuns: async (request) => {
+      await replica.readBarrier();
+      if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      const runs = [...replica.state.runs.values()].filter(
+        (run) =>
+          (request.cluster === "" || run.cluster === request.cluster) &&
+          (request.trigger === "" || run.trigger === request.trigger),
+      );
+      const newest = runs.reverse().slice(0, request.limit === 0 ? RUNS_LIMIT : request.limit);
+      return { runs: newest.map(runView) };
+    },
+
+    listAgents: async () => {
+      await replica.readBarrier();
+      return { agents: [...replica.state.agents.values()].map((agent) => agentView(agent, context)) };
+    },
+
+    listBalancers: async (request) => {
+      await replica.readBarrier();
+      const balancers = balancerViews(context, { withConfig: request.withConfig });
+      return { balancers: balancers.filter((each) => request.name === "" || each.name === request.name) };
+    },
+
+    watchEvents: async function* (request, { signal }) {
+      await replica.readBarrier();
+      if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      const { cluster, types } = request;
+      const wanted = {
+        sinceIndex: Number(request.sinceIndex),
+        follow: request.follow,
+        filter: { cluster, types },
+      };
+      for await (const event of eventStream(replica, wanted, signal)) yield { event: eventView(event) };
+    },
+
+    saveSnapshot: async function* () {
+      const data = await context.takeSnapshot();
+      for (let at = 0; at < data.length; at += SNAPSHOT_CHUNK_BYTES) {
+        yield { chunk: data.subarray(at, at + SNAPSHOT_CHUNK_BYTES) };
+      }
+    },
+  };
+  return bindService(ControlService, handlers);
+}

@@ -1,0 +1,68 @@
+import type { AppliedEntry, Replica } from "../replica.js";
+import type { EventRecord } from "../state/model.js";
+
+export type EventFilter = {
+  /** Empty: all clusters. */
+  readonly cluster: string;
+  /** Empty: all types. */
+  readonly types: readonly string[];
+};
+
+/** Events waiting for a slow reader; beyond it the reader is told to come again rather than fill our memory. */
+const WAITING_MAX = 10_000;
+
+/**
+ * The kept events after `sinceIndex`, then, when asked to follow, each new one once and in order.
+ * Ends when `signal` aborts, or when the reader falls too far behind: it resumes with the last index it has.
+ */
+export async function* eventStream(
+  replica: Replica,
+  request: { readonly sinceIndex: number; readonly follow: boolean; readonly filter: EventFilter },
+  signal: AbortSignal,
+): AsyncGenerator<EventRecord> {
+  const waiting: EventRecord[] = [];
+  let wake: (() => void) | null = null;
+  const accept = (event: EventRecord): void => {
+    if (event.index > request.sinceIndex && matches(event, request.filter)) waiting.push(event);
+  };
+  const onApplied = (applied: AppliedEntry): void => {
+    applied.events.forEach(accept);
+    wake?.();
+  };
+  const onAbort = (): void => wake?.();
+  // Subscribed before the past is copied, in one turn of the loop: nothing falls between the two.
+  const unsubscribe = request.follow ? replica.onApplied(onApplied) : () => undefined;
+  replica.state.events.forEach(accept);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    while (!signal.aborted) {
+      const next = waiting.shift();
+      if (next !== undefined) {
+        yield next;
+        if (waiting.length > WAITING_MAX) return;
+      } else if (!request.follow) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        wake = null;
+      }
+    }
+  } finally {
+    unsubscribe();
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function matches(event: EventRecord, filter: EventFilter): boolean {
+  return (
+    (filter.cluster === "" || event.cluster === filter.cluster) &&
+    (filter.types.length === 0 || filter.types.some((type) => isTypeOf(event.type, type)))
+  );
+}
+
+/** `agent` stands for `agent.lost` and `agent.found`; `changed` is the seed's word for `nodes`. */
+function isTypeOf(type: string, wanted: string): boolean {
+  return type === wanted || type.startsWith(`${wanted}.`) || (wanted === "changed" && type === "nodes");
+}

@@ -1,0 +1,131 @@
+import { ClusterduckError } from "../../common/errors.js";
+import type { NodeAttributes, Overlay, OverlayKind } from "../../common/model/node.js";
+import type { ServiceHandlers } from "../../common/grpc/service.js";
+import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { NodeRecord } from "../state/model.js";
+import type { ControlContext } from "./context.js";
+import { readNodeRef, requireCluster, requireNode } from "./lookup.js";
+import { proposeFor } from "./propose.js";
+import { nodeView } from "./views/node.js";
+
+type NodeMethods = Pick<
+  ServiceHandlers<typeof ControlService>,
+  "listNodes" | "addNode" | "removeNode" | "setNodeIntent"
+>;
+
+/** Overlays that an intent sets, and those that its opposite ends. */
+const INTENTS: Readonly<
+  Record<string, { readonly set: OverlayKind } | { readonly end: readonly OverlayKind[] }>
+> = {
+  enable: { end: ["disabled", "drain", "maintenance", "spare"] },
+  disable: { set: "disabled" },
+  drain: { set: "drain" },
+  undrain: { end: ["drain"] },
+  maintenance: { set: "maintenance" },
+  "end-maintenance": { end: ["maintenance"] },
+};
+/** A year: longer ones are mistakes. Milliseconds. */
+const DURATION_MAX_MS = 366 * 86_400_000;
+const REASON_MAX_CHARS = 500;
+
+export function nodeMethods(context: ControlContext): NodeMethods {
+  const { replica } = context;
+  return {
+    listNodes: async (request) => {
+      await replica.readBarrier();
+      if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      const wanted = request.addr === "" ? null : readNodeRef(request);
+      const nodes =
+        wanted === null ? nodesOf(context, request.cluster) : [requireNode(replica.state, wanted)];
+      return { nodes: nodes.map((node) => nodeView(node, context)), index: BigInt(replica.state.index) };
+    },
+
+    addNode: async (request, { peer }) => {
+      const node = readNodeRef(request.node);
+      requireCluster(replica.state, node.cluster);
+      const attributes = readAttributes(request.attributes ?? {});
+      const { isIdempotent } = request;
+      const index = await proposeFor(context, peer, { type: "addNode", node, attributes, isIdempotent });
+      return { node: nodeView(requireNode(replica.state, node), context), index: BigInt(index) };
+    },
+
+    removeNode: async (request, { peer }) => {
+      const node = readNodeRef(request.node);
+      requireNode(replica.state, node);
+      const index = await proposeFor(context, peer, {
+        type: "removeNode",
+        node,
+        reason: "removed by an operator",
+      });
+      return { index: BigInt(index) };
+    },
+
+    setNodeIntent: async (request, { peer }) => {
+      const node = readNodeRef(request.node);
+      const record = requireNode(replica.state, node);
+      const overlay = overlayFor(request, record, context.clock.wallMs());
+      if (overlay === record.overlay) {
+        return { node: nodeView(record, context), index: BigInt(replica.state.index) };
+      }
+      const index = await proposeFor(context, peer, { type: "setOverlay", node, overlay });
+      return { node: nodeView(requireNode(replica.state, node), context), index: BigInt(index) };
+    },
+  };
+}
+
+function nodesOf(context: ControlContext, cluster: string): readonly NodeRecord[] {
+  return [...context.replica.state.nodes.values()]
+    .filter((node) => cluster === "" || node.cluster === cluster)
+    .sort((left, right) => compareText(left.cluster, right.cluster) || compareText(left.addr, right.addr));
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+function readAttributes(given: Readonly<Record<string, unknown>>): NodeAttributes {
+  const attributes: Record<string, string | number | boolean> = {};
+  for (const [name, value] of Object.entries(given)) {
+    const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+    // Attributes reach proxies' files and commands' environments: no control characters anywhere.
+    if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/.test(name) || !isScalar || /\p{Cc}/u.test(String(value))) {
+      throw new ClusterduckError(
+        "INVALID_ARGUMENT",
+        `Invalid attribute ${JSON.stringify(name)} = ${JSON.stringify(value)}: expected a name of letters, digits and _.- and one line of text, a number, or true or false`,
+      );
+    }
+    attributes[name] = value;
+  }
+  return attributes;
+}
+
+function overlayFor(
+  request: { readonly intent: string; readonly reason: string; readonly durationMs: number },
+  record: NodeRecord,
+  nowMs: number,
+): Overlay | null {
+  const intent = Object.hasOwn(INTENTS, request.intent) ? INTENTS[request.intent] : undefined;
+  if (intent === undefined) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Unknown intent ${JSON.stringify(request.intent)}: expected one of ${Object.keys(INTENTS).join(", ")}`,
+    );
+  }
+  if (!(request.durationMs >= 0 && request.durationMs <= DURATION_MAX_MS)) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Invalid duration ${request.durationMs} ms: expected 0 to a year`,
+    );
+  }
+  if (request.reason.length > REASON_MAX_CHARS || /\p{Cc}/u.test(request.reason)) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Invalid reason: expected one line of at most ${REASON_MAX_CHARS} characters`,
+    );
+  }
+  if ("end" in intent) {
+    return record.overlay !== null && intent.end.includes(record.overlay.kind) ? null : record.overlay;
+  }
+  const untilMs = request.durationMs === 0 ? null : Math.round(nowMs + request.durationMs);
+  return { kind: intent.set, reason: request.reason, untilMs };
+}

@@ -1,0 +1,36 @@
+import type { ServiceHandlers } from "../../common/grpc/service.js";
+import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { ControlContext } from "./context.js";
+import { problemsOf } from "./problems.js";
+import { agentView } from "./views/agent.js";
+import { balancerViews } from "./views/balancer.js";
+import { clusterView } from "./views/cluster.js";
+
+/** Everything at a glance. Answers without a leader too: that is when people ask. */
+export function statusMethod(context: ControlContext): ServiceHandlers<typeof ControlService>["getStatus"] {
+  return async () => {
+    const { replica, log, coordinatorId } = context;
+    const { state } = replica;
+    const { leaderId, term } = log.leadership();
+    return {
+      clusterId: state.clusterId,
+      coordinatorId,
+      version: context.version,
+      leaderId: leaderId ?? "",
+      term: BigInt(term),
+      commitIndex: BigInt(log.status().commitIndex),
+      appliedIndex: BigInt(state.index),
+      configRevision: BigInt(state.config.revision),
+      clusters: Object.values(state.config.value.clusters).map((cluster) => clusterView(cluster, state)),
+      agents: [...state.agents.values()].map((agent) => agentView(agent, context)),
+      balancers: balancerViews(context, { withConfig: false }),
+      problems: problemsOf(context),
+      uptimeSeconds: (context.clock.monotonicMs() - context.startedAtMs) / 1000,
+      coordinators: log.members().map((id) => ({
+        id,
+        address: id === coordinatorId ? context.address : "",
+        role: id === leaderId ? "leader" : "follower",
+      })),
+    };
+  };
+}
