@@ -1,3 +1,4 @@
+import ipaddr from "ipaddr.js";
 import { ClusterduckError } from "../errors.js";
 
 /** Where a service listens. */
@@ -6,7 +7,7 @@ export type Address =
   | { readonly kind: "unix"; readonly path: string };
 
 const HOST = /^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?$/;
-const IPV6 = /^[0-9A-Fa-f:.]+(%[A-Za-z0-9_.-]+)?$/;
+const IPV6_ZONE = /^[A-Za-z0-9_.-]+$/;
 /** No spaces, quotes or control characters: addresses end up in proxies' configuration files. */
 const UNIX_PATH = /^\/[A-Za-z0-9_.\-/]{1,106}$/;
 
@@ -25,10 +26,23 @@ export function parseAddress(text: string): Address {
   if (match === null) throw invalid(text);
   const [, v6, name, digits] = match;
   const port = Number(digits);
-  const host = v6 ?? name ?? "";
-  const isHostValid = v6 === undefined ? HOST.test(host) : IPV6.test(host) && host.includes(":");
-  if (!isHostValid || port < 1 || port > 65_535) throw invalid(text);
+  const host = v6 === undefined ? hostName(name ?? "") : shortestIpv6(v6);
+  if (host === null || port < 1 || port > 65_535) throw invalid(text);
   return { kind: "tcp", host, port };
+}
+
+/** Names mean the same in either case. */
+function hostName(name: string): string | null {
+  return HOST.test(name) ? name.toLowerCase() : null;
+}
+
+/** One spelling of each IPv6 address. Source: RFC 5952. */
+function shortestIpv6(text: string): string | null {
+  const [digits = "", zone, ...rest] = text.split("%");
+  if (rest.length > 0 || (zone !== undefined && !IPV6_ZONE.test(zone)) || !ipaddr.IPv6.isValid(digits))
+    return null;
+  const shortest = ipaddr.IPv6.parse(digits).toRFC5952String();
+  return zone === undefined ? shortest : `${shortest}%${zone}`;
 }
 
 /** The canonical text of an address: what nodes are keyed by. */
@@ -37,7 +51,7 @@ export function formatAddress(address: Address): string {
   return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
 }
 
-/** `parseAddress` and `formatAddress` in one: two spellings of an address give one text. */
+/** `parseAddress` and `formatAddress` in one: two spellings of an address give one text. Host names become lower case. */
 export function canonicalAddress(text: string): string {
   return formatAddress(parseAddress(text));
 }
