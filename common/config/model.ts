@@ -47,7 +47,8 @@ export type NodeConfig = {
 };
 
 /** A value from the configuration that is passed on as it is: check and action options. */
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
 
 export type CheckType = "basic" | "info" | "http" | "websocket" | "tcp" | "grpc" | "exec";
@@ -110,7 +111,9 @@ export type HaproxyConfig = {
   /** Where and how, for local delivery; agents use their own `proxies` section. Null with `agents`. */
   readonly target: ProxyTargetConfig | null;
   /** One frontend per cluster, whole-file mode only. Key: cluster. */
-  readonly frontends: Readonly<Record<string, { readonly bind: readonly string[]; readonly options: readonly string[] }>>;
+  readonly frontends: Readonly<
+    Record<string, { readonly bind: readonly string[]; readonly options: readonly string[] }>
+  >;
   /** HAProxy's `balance` algorithm. */
   readonly algorithm: string;
   /** `http` or `tcp`; null: what the cluster's type says. */
