@@ -1,0 +1,218 @@
+import { httpOptions } from "../../common/config/checks/http.js";
+import type { HttpOptions } from "../../common/config/checks/http.js";
+import { systemClock } from "../../common/clock.js";
+import type { Clock } from "../../common/clock.js";
+import { nodeKey } from "../../common/model/node.js";
+import type { Observation } from "../../common/model/observation.js";
+import type { Check, CheckContext } from "../check.js";
+import { parseOptions } from "../parse-options.js";
+import { createAuthorization } from "./authorization.js";
+import type { Authorization } from "./authorization.js";
+import { judgeExpiry } from "./certificate.js";
+import type { HttpConnection } from "./connection.js";
+import { Connections } from "./connections.js";
+import { dial } from "./dial.js";
+import type { Exchange } from "./exchange.js";
+import { countRun, endLook, initialFreshLook, judgeFreshLook } from "./fresh-look.js";
+import type { FreshLook } from "./fresh-look.js";
+import { isClosedByPeer, observationOfHttpError } from "./http-errors.js";
+import { compileExpectation, judgeAnswer, observationOf } from "./judge.js";
+import type { Expectation } from "./judge.js";
+import { redirectedTarget, targetOf } from "./target.js";
+import type { Target } from "./target.js";
+
+/**
+ * Checks a node by an HTTP request over a connection that stays open. Now and then a new connection is
+ * tried beside it (fresh-look.ts).
+ * @throws ClusterduckError CONFIG_INVALID
+ */
+export function createHttpCheck(context: CheckContext, clock: Clock = systemClock): Check {
+  return new HttpCheck(context, parseOptions(httpOptions, context.config), clock);
+}
+
+class HttpCheck implements Check {
+  readonly #options: HttpOptions;
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #target: Target;
+  readonly #expectation: Expectation;
+  readonly #authorization: Authorization;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #connections: Connections;
+  #freshLook: FreshLook;
+
+  constructor({ address, node, config, onConnectionLost }: CheckContext, options: HttpOptions, clock: Clock) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#timeoutMs = config.timeoutMs;
+    const target = targetOf(options.url, options.tls, address);
+    this.#target = target;
+    this.#expectation = compileExpectation(options);
+    this.#authorization = createAuthorization(options, clock);
+    this.#headers = headersOf(options, target);
+    const version = options.http_version;
+    const alpn = version === "1.1" ? ["http/1.1"] : version === "2" ? ["h2"] : ["h2", "http/1.1"];
+    this.#connections = new Connections(
+      {
+        isTls: target.isTls,
+        version,
+        dial: (signal) => dial({ address, target, tls: options.tls, alpn }, signal),
+      },
+      onConnectionLost,
+    );
+    this.#freshLook = initialFreshLook(options.fresh_every, nodeKey(node));
+  }
+
+  async run(signal: AbortSignal): Promise<Observation> {
+    const every = this.#options.fresh_every;
+    // Each run on a connection of its own leaves no old connection to compare with.
+    if (every === 1) {
+      const connection = this.#connections.fresh();
+      const observation = await this.#look(connection, signal);
+      this.#connections.drop(connection);
+      return observation;
+    }
+    const { look, isDue } = countRun(this.#freshLook, every);
+    this.#freshLook = look;
+    const connection = this.#connections.take();
+    // Beside an old connection only: a new one is a fresh look itself.
+    if (isDue && connection.answers > 0) void this.#lookAfresh();
+    else if (isDue) this.#freshLook = { ...look, isUnderWay: false };
+    const observation = await this.#look(connection, signal);
+    this.#connections.give(connection);
+    return observation;
+  }
+
+  close(): void {
+    this.#connections.close();
+  }
+
+  /** Tries a new connection in the background, within a time of its own; it then replaces the oldest. */
+  async #lookAfresh(): Promise<void> {
+    const connection = this.#connections.fresh();
+    const timeout = new AbortController();
+    const cancel = this.#clock.after(this.#timeoutMs, () => timeout.abort());
+    const observation = await this.#look(connection, timeout.signal);
+    cancel();
+    this.#freshLook = endLook(this.#freshLook, observation);
+    if (observation.outcome === "passed" || observation.outcome === "degraded")
+      this.#connections.adopt(connection);
+    else this.#connections.drop(connection);
+  }
+
+  async #look(connection: HttpConnection, signal: AbortSignal): Promise<Observation> {
+    const startMs = this.#clock.monotonicMs();
+    const elapsedMs = () => this.#clock.monotonicMs() - startMs;
+    let headers = this.#headers;
+    try {
+      const authorization = this.#authorization();
+      const value = typeof authorization === "object" ? await authorization : authorization;
+      if (value !== undefined) headers = { authorization: value, ...headers };
+    } catch (thrown) {
+      return observationOfHttpError(thrown, elapsedMs());
+    }
+    const wasNew = connection.answers === 0;
+    let result = await this.#follow(connection, headers, signal);
+    if (isKeepAliveRace(result, connection)) result = await this.#follow(connection, headers, signal);
+    const observation = this.#observe(result, connection, elapsedMs());
+    // A new connection that works answers the doubts about new connections.
+    if (wasNew && this.#freshLook.last !== null && observation.outcome !== "failed") {
+      this.#freshLook = endLook(this.#freshLook, observation);
+    }
+    return observation;
+  }
+
+  /** Asks, and follows redirects on the same node. */
+  async #follow(
+    connection: HttpConnection,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Exchange> {
+    const { redirects, body } = this.#options;
+    let request = { method: this.#options.method, path: this.#target.path, headers, body: body ?? null };
+    const limits = {
+      isBodyWanted: this.#expectation.body !== null,
+      maxBodyBytes: this.#expectation.maxBodyBytes,
+    };
+    let target = this.#target;
+    for (let followed = 0; ; followed++) {
+      const exchange = await connection.exchange(request, limits, signal);
+      if (exchange.kind !== "answered" || followed >= redirects) return exchange;
+      if (!isRedirect(exchange.status) || exchange.location === null) return exchange;
+      const next = redirectedTarget(target, exchange.location);
+      if (next === null) return exchange;
+      target = next;
+      request = { ...request, ...redirectedMethod(request, exchange.status), path: next.path };
+    }
+  }
+
+  #observe(result: Exchange, connection: HttpConnection, latencyMs: number): Observation {
+    if (result.kind === "aborted") {
+      const detail = DETAIL_OF_PHASE[result.phase](result.bytesRead);
+      return { outcome: "failed", reason: "timedOut", detail, latencyMs };
+    }
+    if (result.kind === "broken") return observationOfHttpError(result.error, latencyMs);
+    const expiry = judgeExpiry(
+      connection.certificateEndMs,
+      this.#options.certificate_expiry_days,
+      this.#clock.wallMs(),
+    );
+    const fresh = judgeFreshLook(this.#freshLook);
+    const judgement = judgeAnswer(result, this.#expectation);
+    const isOutvoted = judgement.outcome !== "failed" && fresh.kind === "failed";
+    return observationOf(isOutvoted ? { ...fresh, outcome: "failed" } : judgement, {
+      latencyMs,
+      slowMs: this.#options.slow,
+      warnings: [
+        ...(expiry?.kind === "warn" ? [expiry.text] : []),
+        ...(fresh.kind === "warn" ? [fresh.text] : []),
+      ],
+      degradation:
+        expiry?.kind === "degrade"
+          ? { reason: "certificateExpiry", detail: expiry.text }
+          : fresh.kind === "degraded"
+            ? { reason: fresh.reason, detail: fresh.detail }
+            : null,
+      facts: { status: String(result.status) },
+    });
+  }
+}
+
+const DETAIL_OF_PHASE = {
+  connecting: () => "no connection in time",
+  waiting: () => "no answer in time",
+  reading: (bytes: number) => `the answer did not end in time, after ${bytes} bytes of its body`,
+} as const;
+
+/**
+ * The server closed an idle connection just when we used it. That is its right (RFC 9112, section 9.3)
+ * and says nothing about its health, so the run asks once more, over a new connection.
+ */
+function isKeepAliveRace(result: Exchange, connection: HttpConnection): boolean {
+  return (
+    result.kind === "broken" &&
+    !result.hasAnswerBegun &&
+    connection.answers > 0 &&
+    !connection.isClosed &&
+    isClosedByPeer(result.error)
+  );
+}
+
+function isRedirect(status: number): boolean {
+  return [301, 302, 303, 307, 308].includes(status);
+}
+
+/** As browsers do: 303 always, 301 and 302 after a POST, ask again with GET and without a body. */
+function redirectedMethod(
+  request: { readonly method: string; readonly body: string | null },
+  status: number,
+): { readonly method: string; readonly body: string | null } {
+  const becomesGet = status === 303 ? request.method !== "HEAD" : status <= 302 && request.method === "POST";
+  return becomesGet ? { method: "GET", body: null } : { method: request.method, body: request.body };
+}
+
+function headersOf(options: HttpOptions, target: Target): Readonly<Record<string, string>> {
+  const headers: Record<string, string> = { host: target.host, "user-agent": "clusterduck", accept: "*/*" };
+  for (const [name, value] of Object.entries(options.headers)) headers[name.toLowerCase()] = value;
+  return headers;
+}
