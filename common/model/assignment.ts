@@ -8,6 +8,8 @@ export type ScheduledNode = {
   readonly epoch: number;
   readonly clusterType: ClusterType;
   readonly checks: readonly CheckConfig[];
+  /** Where the node stands, when known: losing targets in several zones at once makes an observer doubt itself. */
+  readonly zone?: string;
 };
 
 /** How far an observer trusts itself, after Lifeguard (Dadgar et al., 2018). */
