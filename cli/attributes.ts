@@ -1,0 +1,31 @@
+import { ClusterduckError } from "../common/errors.js";
+
+export type AttributeValue = string | number | boolean;
+
+/**
+ * Reads `weight=10 backup=true comment="the new one"`: numbers and true/false as such, the rest as text.
+ * @throws ClusterduckError INVALID_ARGUMENT for what has no `=` or names an attribute twice.
+ */
+export function parseAttributes(words: readonly string[]): Record<string, AttributeValue> {
+  const attributes: Record<string, AttributeValue> = {};
+  for (const word of words) {
+    const at = word.indexOf("=");
+    const name = word.slice(0, at);
+    if (at < 1) {
+      throw new ClusterduckError(
+        "INVALID_ARGUMENT",
+        `Invalid attribute ${JSON.stringify(word)}: expected NAME=VALUE, as in weight=10`,
+      );
+    }
+    if (Object.hasOwn(attributes, name)) {
+      throw new ClusterduckError("INVALID_ARGUMENT", `Attribute "${name}" is given twice`);
+    }
+    attributes[name] = parseValue(word.slice(at + 1));
+  }
+  return attributes;
+}
+
+function parseValue(text: string): AttributeValue {
+  if (text === "true" || text === "false") return text === "true";
+  return /^-?(0|[1-9]\d{0,14})(\.\d+)?$/.test(text) ? Number(text) : text;
+}

@@ -1,0 +1,102 @@
+import { Command, CommanderError, Option } from "commander";
+
+import { ClusterduckError, messageOf } from "../common/errors.js";
+import { VERSION } from "../common/version.js";
+import { addCheckCommands } from "./commands/checks.js";
+import { addCompletionCommands } from "./commands/completion.js";
+import { addConfigCommands } from "./commands/config.js";
+import { addEventsCommand } from "./commands/events.js";
+import { addExplainCommand } from "./commands/explain.js";
+import { addAgentCommands, addBalancerCommands, addClusterCommands } from "./commands/lists.js";
+import { addNodeCommands } from "./commands/nodes.js";
+import { addSeedCommands } from "./commands/seed-words.js";
+import { addSnapshotCommands } from "./commands/snapshot.js";
+import { addStatusCommand } from "./commands/status.js";
+import { addTriggerCommands } from "./commands/triggers.js";
+import { EXIT, exitCodeOf } from "./exit-code.js";
+import type { CliIo } from "./io.js";
+import { durationOption } from "./options.js";
+import { FORMATS } from "./output/print.js";
+import { DEFAULT_SERVER } from "./session.js";
+
+const TIMEOUT_MS = 10_000;
+
+/** Runs one command line and gives its exit code. Never rejects: whatever is thrown is told on standard error. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = buildProgram(io, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return io.signal.aborted ? EXIT.interrupted : exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    if (io.signal.aborted) return EXIT.interrupted;
+    tellError(thrown, io);
+    return exitCodeOf(thrown);
+  }
+}
+
+export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
+  const context = { io, exit };
+  const program = new Command("duckctl")
+    .description("Asks and tells the coordinators of clusterduck")
+    .version(VERSION, "-V, --version", "print the version")
+    .addOption(
+      new Option(
+        "-s, --server <host:port>",
+        `coordinator to ask (default: DUCK_SERVER, then ${DEFAULT_SERVER})`,
+      ),
+    )
+    .addOption(
+      new Option("-o, --output <format>", "how to print")
+        .choices(FORMATS)
+        .default("table")
+        .env("DUCK_OUTPUT"),
+    )
+    .addOption(
+      durationOption("--timeout <duration>", "how long to wait for an answer").default(TIMEOUT_MS, "10s"),
+    )
+    .showHelpAfterError("(--help tells more)")
+    .enablePositionalOptions(false)
+    .configureOutput({ writeOut: io.out, writeErr: io.err })
+    .exitOverride();
+
+  addStatusCommand(program, context);
+  addExplainCommand(program, context);
+  addEventsCommand(program, context);
+  addClusterCommands(program, context);
+  addNodeCommands(program, context);
+  addCheckCommands(program, context);
+  addTriggerCommands(program, context);
+  addBalancerCommands(program, context);
+  addAgentCommands(program, context);
+  addConfigCommands(program, context);
+  addSnapshotCommands(program, context);
+  addSeedCommands(program, context);
+  program
+    .command("version")
+    .description("print the version")
+    .action(() => {
+      io.out(`${VERSION}\n`);
+    });
+  addCompletionCommands(program, context);
+  inheritSettings(program, io);
+  return program;
+}
+
+/** Commander copies these to new subcommands only when they are made with `command()` after they were set. */
+function inheritSettings(command: Command, io: CliIo): void {
+  for (const child of command.commands) {
+    child.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.err });
+    inheritSettings(child, io);
+  }
+}
+
+function tellError(thrown: unknown, io: CliIo): void {
+  const message = thrown instanceof ClusterduckError ? thrown.message : `Unexpected: ${messageOf(thrown)}`;
+  io.err(`error: ${message}\n`);
+  const hint = thrown instanceof ClusterduckError ? thrown.hint : undefined;
+  if (hint !== undefined) io.err(`  try: ${hint}\n`);
+}

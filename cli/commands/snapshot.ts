@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import writeFileAtomic from "write-file-atomic";
+
+import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { inSession } from "./command.js";
+import type { CommandContext } from "./command.js";
+
+export function addSnapshotCommands(program: Command, context: CommandContext): void {
+  const snapshot = program.command("snapshot").description("the replicated state as one file");
+
+  snapshot
+    .command("save")
+    .argument("<file>")
+    .description("save everything that is committed; the file appears whole or not at all")
+    .action((file: string, _options, command: Command) =>
+      inSession(context, command, async (session) => {
+        const chunks: Uint8Array[] = [];
+        for await (const { chunk } of session.control.saveSnapshot({}, session.call)) chunks.push(chunk);
+        const data = Buffer.concat(chunks);
+        try {
+          await writeFileAtomic(file, data, { mode: 0o600 });
+        } catch (thrown) {
+          throw new ClusterduckError("COMMAND_FAILED", `Cannot write ${file}: ${messageOf(thrown)}`, {
+            cause: thrown,
+          });
+        }
+        session.io.err(`Saved ${data.length} bytes\n`);
+        session.io.out(`${file}\n`);
+      }),
+    );
+}
