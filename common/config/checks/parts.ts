@@ -1,5 +1,5 @@
-import parseDuration from "parse-duration";
 import { z } from "zod";
+import { LONGEST_DURATION_MS, parseDuration } from "../../duration.js";
 import { messageOf } from "../../errors.js";
 
 /*
@@ -7,19 +7,16 @@ import { messageOf } from "../../errors.js";
  * again: options are checked when the file is read, replicated, and read again by the check itself.
  */
 
-const LONGEST_DURATION_MS = 366 * 24 * 60 * 60 * 1000;
+const LIMITS = { minMs: 1, maxMs: LONGEST_DURATION_MS };
 
 /** `500ms`, `10s`, `1m30s`; a bare number is milliseconds. Produces milliseconds. */
 export const durationMs = z.union([z.string(), z.number()]).transform((value, context) => {
-  const parsed = typeof value === "number" ? value : parseDuration(value.trim());
-  if (typeof parsed === "number" && Number.isFinite(parsed) && parsed > 0 && parsed <= LONGEST_DURATION_MS) {
-    return Math.round(parsed);
+  try {
+    return parseDuration(value, LIMITS);
+  } catch (thrown) {
+    context.addIssue({ code: "custom", message: messageOf(thrown) });
+    return z.NEVER;
   }
-  context.addIssue({
-    code: "custom",
-    message: `${JSON.stringify(value)} is not a duration: use 500ms, 10s or 1m30s, more than 0 and at most a year`,
-  });
-  return z.NEVER;
 });
 
 /** A regular expression as text, in JavaScript's syntax and without slashes or flags. */
