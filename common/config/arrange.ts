@@ -62,7 +62,7 @@ function withoutEmpty(value: JsonValue, path: readonly PathSegment[]): JsonValue
     return (value as readonly JsonValue[]).map((item, index) => withoutEmpty(item, [...path, index]));
   // What a check compares may well be null.
   if (!isObject(value) || path.includes("health_checks")) return value;
-  const isNamed = NAMED.has(String(path.at(-1)));
+  const isNamed = NAMED.has(String(path.at(-1))) && !NAMED.has(String(path.at(-2)));
   const kept = Object.entries(value).filter(([, item]) => isNamed || item !== null);
   return Object.fromEntries(kept.map(([key, item]) => [key, withoutEmpty(item, [...path, key])]));
 }

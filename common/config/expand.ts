@@ -12,7 +12,6 @@ const REFERENCE = /\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)(?:(:?-)([^{}]*))?\}|\$\{[^}
  * sign. A dollar sign before anything else stays, so that `$nodes_active_addrs` reaches the shell.
  */
 export function expandVariables(text: string, env: Environment): Expansion {
-  if (!text.includes("$")) return { text, problems: [] };
   const problems: string[] = [];
   const expanded = text.replaceAll(
     REFERENCE,
@@ -36,12 +35,10 @@ export function expandVariables(text: string, env: Environment): Expansion {
   return { text: expanded, problems };
 }
 
+const SHELL_PLACES =
+  /(^|\/)(triggers\/#\/do(\/#)?\/commands|exec_checks\/[^/]+(\/command)?|reload\/command)(\/#)?$/;
+
 /** What a shell will read: its `$VAR` and `${VAR}` are its own business. */
 export function belongsToShell(path: readonly PathSegment[]): boolean {
-  const at = (key: string): number => path.lastIndexOf(key);
-  return (
-    (path.includes("triggers") && at("commands") > path.indexOf("triggers")) ||
-    (path.includes("exec_checks") && at("command") > path.indexOf("exec_checks")) ||
-    (path.includes("reload") && at("command") > path.indexOf("reload"))
-  );
+  return SHELL_PLACES.test(path.map((segment) => (typeof segment === "number" ? "#" : segment)).join("/"));
 }

@@ -90,8 +90,8 @@ function toBalancers(file: FileEntries, paths: Paths): BalancerConfig[] {
     path: ["balancers", name],
   }));
   for (const [cluster, { balancers }] of Object.entries(file.clusters)) {
-    for (const [index, entry] of balancers.entries()) {
-      found.push({ entry, cluster, path: ["clusters", cluster, "balancers", index] });
+    for (const { key, ...entry } of balancers) {
+      found.push({ entry, cluster, path: ["clusters", cluster, "balancers", key] });
     }
   }
   const names = numbered(

@@ -55,7 +55,7 @@ function formatProblem(problem: ConfigProblem): string {
   if (problem.sourceLine !== null) lines.push(...excerpt(problem, problem.sourceLine));
   if (problem.suggestion !== null) lines.push(`  did you mean "${problem.suggestion}"?`);
   if (problem.allowed.length > 0) lines.push(`  allowed: ${problem.allowed.join(", ")}`);
-  return lines.join("\n");
+  return lines.map(printable).join("\n");
 }
 
 const EXCERPT_MAX = 100;

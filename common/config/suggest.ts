@@ -1,6 +1,6 @@
 /**
  * The candidate that a person most likely meant, or null when none is near: at most a third of the letters
- * wrong. Case and the difference between `-`, `_` and none do not count.
+ * wrong, or its end left out. Case and the difference between `-`, `_` and none do not count.
  */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   if (word.length > 60) return null;
@@ -8,7 +8,8 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   let best: string | null = null;
   let bestDistance = Math.max(1, Math.floor(Math.max(wanted.length, 3) / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(wanted, plain(candidate));
+    const isBeginning = wanted.length >= 4 && plain(candidate).startsWith(wanted);
+    const distance = isBeginning ? 1 : editDistance(wanted, plain(candidate));
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;

@@ -68,7 +68,7 @@ export class YamlSource {
         uniqueKeys: false,
         prettyErrors: false,
         lineCounter: this.#lines,
-        logLevel: "silent",
+        logLevel: "error",
       });
       const errors = [...document.errors, ...document.warnings];
       if (errors.some((error) => error.message.includes("call stack"))) throw new RangeError("too deep");
@@ -166,7 +166,7 @@ export class YamlSource {
     }
     if (typeof value !== "string")
       return this.#reject(node, path, "is neither text, number, true, false nor null");
-    if (belongsToShell(path)) return value;
+    if (!value.includes("$") || belongsToShell(path)) return value;
     const { text, problems } = expandVariables(value, this.#env);
     for (const problem of problems) {
       const isHidden = isSecret(path) && problem.startsWith('"');
@@ -199,12 +199,14 @@ export class YamlSource {
     details: ProblemDetails,
   ): void {
     if (this.problems.length >= CONFIG_LIMITS.problems) return;
+    // What is missing at the end is missed after the last word, not on the empty line below it.
+    if (start >= this.#text.trimEnd().length) start = end = this.#text.trimEnd().length;
     const { line, col } =
       this.#lines.lineStarts.length === 0 ? { line: 1, col: 1 } : this.#lines.linePos(start);
     const lineStart = this.#lines.lineStarts[Math.max(line, 1) - 1] ?? 0;
     const lineEnd = this.#text.slice(lineStart, lineStart + 10_000).search(/\r?\n|\r|$/) + lineStart;
     const sourceLine = this.#text.slice(lineStart, lineEnd);
-    const isHidden = isSecret(path) || isSecret([sourceLine]);
+    const isHidden = isSecret([...path, sourceLine, details.suggestion ?? ""]);
     this.problems.push({
       file: this.#fileName,
       line: Math.max(line, 1),

@@ -50,7 +50,7 @@ function reportIssue(issue: Issue, path: readonly PathSegment[], data: JsonValue
   switch (issue.code) {
     case "unrecognized_keys":
       for (const key of issue.keys) {
-        report([...path, key], own ?? `unknown key "${key}"`, {
+        report([...path, key], own ?? `unknown key ${show(key)}`, {
           allowed,
           suggestion: nearest(
             key,

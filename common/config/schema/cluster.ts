@@ -87,8 +87,8 @@ export const cluster = z
     checks: value.health_checks,
     triggers: value.triggers,
     balancers: Array.isArray(value.balancers)
-      ? value.balancers
-      : Object.entries(value.balancers).map(([key, balancer]) => ({ ...balancer, name: key })),
+      ? value.balancers.map((balancer, index) => ({ ...balancer, key: index }))
+      : Object.entries(value.balancers).map(([key, balancer]) => ({ ...balancer, name: key, key })),
     passWithoutChecks: value.pass_without_checks,
     minActiveNodes: value.min_active_nodes,
     minSpareNodes: value.min_spare_nodes,

@@ -20,7 +20,7 @@ export const coordinator = z.strictObject({
     .optional()
     .describe("REST and the dashboard: port, host:port, or false; default 127.0.0.1:8484"),
   log_dir: path.optional().describe("Directory of log files; default: standard error"),
-  pid_file: path.optional(),
+  pid_file: path.optional().describe("Written when ready, removed when stopped; default: none"),
   snapshot_entries: z
     .int()
     .min(100)
@@ -88,7 +88,7 @@ export const agent = z.strictObject({
     .max(100)
     .default(CONFIG_DEFAULTS.agent.zone)
     .describe("What fails together: a rack, a data centre"),
-  labels: z.record(name, scalarText).prefault({}),
+  labels: z.record(name, scalarText).prefault({}).describe("Words of your own, to choose agents by"),
   nodes: z
     .array(agentNode)
     .prefault([])
@@ -102,5 +102,5 @@ export const agent = z.strictObject({
     .default(CONFIG_DEFAULTS.agent.stateDir)
     .describe("What the agent remembers across restarts"),
   log_dir: path.optional().describe("Directory of log files; default: standard error"),
-  pid_file: path.optional(),
+  pid_file: path.optional().describe("Written when ready, removed when stopped; default: none"),
 });

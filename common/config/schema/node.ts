@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { NodeAttributes } from "../../model/node.js";
 import type { NodeConfig } from "../model.js";
 import { address, line } from "./values.js";
 
