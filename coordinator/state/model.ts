@@ -1,6 +1,13 @@
 import type { ReplicatedConfig } from "../../common/config/model.js";
 import type { Transition } from "../../common/model/cut.js";
-import type { NodeAttributes, NodeKey, NodeRef, NodeSource, NodeState, Overlay } from "../../common/model/node.js";
+import type {
+  NodeAttributes,
+  NodeKey,
+  NodeRef,
+  NodeSource,
+  NodeState,
+  Overlay,
+} from "../../common/model/node.js";
 
 /** Everything the tier has agreed on. The state machine alone changes it; others read. */
 export type StateView = {
@@ -141,7 +148,8 @@ export type TriggerEventData = {
   readonly activeAddrs: readonly string[];
   readonly allAddrs: readonly string[];
   /** For `state`: which node, from and to. */
-  readonly node: (NodeRef & { readonly from: NodeState; readonly to: NodeState; readonly cause: string }) | null;
+  readonly node:
+    (NodeRef & { readonly from: NodeState; readonly to: NodeState; readonly cause: string }) | null;
 };
 
 /** The convergence ledger's committed line: failures and convergence, so that a new leader knows. */
