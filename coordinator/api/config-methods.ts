@@ -1,4 +1,5 @@
 import { diffConfig } from "../../common/config/diff.js";
+import type { JsonValue } from "../../common/config/model.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
@@ -28,7 +29,12 @@ export function configMethods(context: ControlContext): ConfigMethods {
           { hint: "duckctl config diff" },
         );
       }
-      const changes = diffConfig(before.value, replicated).map((change) => ({ ...change }));
+      const changes = diffConfig(before.value, replicated).map((change) => ({
+        kind: change.kind,
+        path: change.path,
+        before: describeValue(change.before),
+        after: describeValue(change.after),
+      }));
       if (request.isDryRun || changes.length === 0) {
         return { changes, revision: BigInt(before.revision), index: BigInt(replica.state.index) };
       }
@@ -44,4 +50,10 @@ export function configMethods(context: ControlContext): ConfigMethods {
       return { changes, revision: BigInt(replica.state.config.revision), index: BigInt(index) };
     },
   };
+}
+
+/** Empty for what is not there; text as it is, the rest as JSON. */
+function describeValue(value: JsonValue | null): string {
+  if (value === null) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
