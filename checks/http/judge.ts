@@ -2,7 +2,7 @@ import type { HttpOptions } from "../../common/config/checks/http.js";
 import { messageOf } from "../../common/errors.js";
 import { compileJsonMatcher, jsonMismatch } from "../../common/json-match.js";
 import type { JsonMatcher } from "../../common/json-match.js";
-import type { Observation, Reason } from "../../common/model/observation.js";
+import type { Facts, Observation, Reason } from "../../common/model/observation.js";
 
 /** An answer as far as it was read. */
 export type Answer = {
@@ -141,12 +141,13 @@ export function observationOf(
     readonly slowMs: number | undefined;
     readonly warnings: readonly string[];
     readonly degradation: { readonly reason: Reason; readonly detail: string } | null;
-    readonly facts: Readonly<Record<string, string>>;
+    readonly facts?: Facts;
   },
 ): Observation {
-  const { latencyMs, slowMs, warnings, degradation, facts } = circumstances;
-  if (judgement.outcome === "failed") return { ...judgement, latencyMs, facts };
-  const extra = warnings.length === 0 ? { latencyMs, facts } : { latencyMs, facts, warnings };
+  const { latencyMs, slowMs, warnings, degradation } = circumstances;
+  const facts = circumstances.facts === undefined ? {} : { facts: circumstances.facts };
+  if (judgement.outcome === "failed") return { ...judgement, latencyMs, ...facts };
+  const extra = warnings.length === 0 ? { latencyMs, ...facts } : { latencyMs, ...facts, warnings };
   if (judgement.outcome === "degraded") return { ...judgement, ...extra };
   if (degradation !== null) return { outcome: "degraded", ...degradation, ...extra };
   if (slowMs !== undefined && latencyMs > slowMs) {

@@ -1,0 +1,1 @@
+export { createWebsocketCheck } from "./websocket/websocket.js";
