@@ -3,7 +3,7 @@ import type { JsonObject } from "./model.js";
 import { fileSchema } from "./schema.js";
 import { cluster } from "./schema/cluster.js";
 
-export const JSON_SCHEMA_ID = "https://clusterduck.dev/schema/clusterduck.schema.json";
+export const JSON_SCHEMA_ID = "urn:clusterduck:configuration";
 
 /**
  * The file's form as JSON Schema (draft 2020-12), for editors. A file names it in a comment:

@@ -241,6 +241,20 @@ test("a balancer whose keys do not go together is refused with what would work",
   );
 });
 
+test("where a value may have several forms, the problem is that of the form that was meant", () => {
+  assert.deepEqual(problemsOf("agent: {exec_checks: {a: {cmd: x}}}"), [
+    "agent.exec_checks.a.command: is missing: expected text, or a list",
+    'agent.exec_checks.a.cmd: unknown key "cmd"',
+  ]);
+  assert.match(
+    problemsOf("agent: {exec_checks: {a: 3}}").join(),
+    /a: expected text, or a list, or a mapping, found 3/,
+  );
+  assert.deepEqual(problemsOf("nodes: [h:1]"), [
+    "nodes: belongs inside a cluster: put it below clusters, and there below the cluster's name",
+  ]);
+});
+
 test("only loopback is listened on, and the refusal says why", () => {
   const { coordinator } = parse(
     "coordinator: {listen: 7500, http: 'localhost:0'}\ntransports: [{type: raft, address: 'tls://[::1]:1'}]",

@@ -10,7 +10,8 @@ import type { FileConfig, ReplicatedConfig } from "./model.js";
 import { normalise } from "./normalise.js";
 import { ConfigError } from "./problem.js";
 import type { PathSegment } from "./problem.js";
-import { fileSchema } from "./schema.js";
+import { fileSchema, TOP_LEVEL_KEYS } from "./schema.js";
+import { CLUSTER_KEYS } from "./schema/cluster.js";
 import { YamlSource } from "./yaml-source.js";
 import type { ProblemDetails } from "./yaml-source.js";
 import { noteAllowed, reportIssues } from "./zod-problems.js";
@@ -101,7 +102,7 @@ function check(
   const unread = new Set(source.problems.map((problem) => problem.path));
   const { data: arranged, pathInFile } = arrange(data);
   const report = (path: readonly PathSegment[], message: string, details?: ProblemDetails): void => {
-    source.report(pathInFile(path), message, details, unread);
+    source.report(pathInFile(path), isStrayClusterKey(path) ? STRAY_CLUSTER_KEY : message, details, unread);
   };
   const parsed = fileSchema.safeParse(arranged, { error: noteAllowed });
   if (!parsed.success) reportIssues(parsed.error.issues, arranged, report);
@@ -109,6 +110,14 @@ function check(
   if (!parsed.success || source.problems.length > 0) return undefined;
   const baseDirectory = isAbsolute(fileName) ? dirname(fileName) : null;
   return normalise(parsed.data, { baseDirectory, hostName: hostname() }, report);
+}
+
+const STRAY_CLUSTER_KEY =
+  "belongs inside a cluster: put it below clusters, and there below the cluster's name";
+
+function isStrayClusterKey(path: readonly PathSegment[]): boolean {
+  const [key] = path;
+  return path.length === 1 && !TOP_LEVEL_KEYS.includes(String(key)) && CLUSTER_KEYS.includes(String(key));
 }
 
 function unreadable(path: string, why: string, hint?: string, cause?: unknown): ClusterduckError {

@@ -114,9 +114,7 @@ function reportUnion(
     });
   }
   // The form that was meant is the one whose outside fits; what is wrong inside is then the problem.
-  const fitting = issue.errors.filter(
-    (branch) => !branch.some((inner) => inner.path.length === 0 && isMismatch(inner)),
-  );
+  const fitting = issue.errors.filter((branch) => !branch.some(isOutsideMismatch));
   const fewest = Math.min(...fitting.map((branch) => branch.length));
   const [meant, rival] = fitting.filter((branch) => branch.length === fewest);
   if (meant !== undefined && rival === undefined) {
@@ -125,7 +123,7 @@ function reportUnion(
   }
   if (words.own !== null)
     return report(path, value === undefined ? `is missing: ${words.own}` : words.own, { value });
-  const expected = new Set(issue.errors.flatMap((branch) => branch.slice(0, 1)).map(expectation));
+  const expected = new Set(expectations({ ...issue, path: [] }));
   const list = [...expected].join(", or ");
   report(
     path,
@@ -134,15 +132,24 @@ function reportUnion(
   );
 }
 
+/** The value is of another kind altogether: a text where a list was asked for. */
 function isMismatch(issue: Issue): boolean {
-  return issue.code === "invalid_type" || issue.code === "invalid_value";
+  if (issue.code !== "invalid_union") return issue.code === "invalid_type" || issue.code === "invalid_value";
+  return issue.errors.length > 0 && issue.errors.every((branch) => branch.some(isOutsideMismatch));
 }
 
-function expectation(issue: Issue): string {
-  if (issue.path.length > 0 || issue.code === "unrecognized_keys") return "a mapping of another form";
-  if (issue.code === "invalid_type") return typeName(issue.expected);
-  if (issue.code === "invalid_value") return issue.values.map((value) => show(value as JsonValue)).join(", ");
-  return issue.message.startsWith(MARK) ? "another form" : `a value that fits (${issue.message})`;
+function isOutsideMismatch(issue: Issue): boolean {
+  return issue.path.length === 0 && isMismatch(issue);
+}
+
+function expectations(issue: Issue | undefined): string[] {
+  if (issue === undefined) return [];
+  if (issue.path.length > 0 || issue.code === "unrecognized_keys") return ["a mapping of another form"];
+  if (issue.code === "invalid_union") return issue.errors.flatMap(([first]) => expectations(first));
+  if (issue.code === "invalid_type") return [typeName(issue.expected)];
+  if (issue.code === "invalid_value")
+    return [issue.values.map((value) => show(value as JsonValue)).join(", ")];
+  return [issue.message.startsWith(MARK) ? "another form" : `a value that fits (${issue.message})`];
 }
 
 function describe(issue: Issue, value: JsonValue | undefined): string {

@@ -95,4 +95,5 @@ export const cluster = z
     purgeUnavailableMs: value.purge_unavailable ?? null,
     policy: value.policy,
   }));
+export const CLUSTER_KEYS: readonly string[] = Object.keys(cluster.in.shape);
 export type ClusterEntry = z.output<typeof cluster>;
