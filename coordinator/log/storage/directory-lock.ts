@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { readFile, rename, unlink, writeFile } from "node:fs/promises";
+import { link, readFile, rename, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import { ClusterduckError, messageOf } from "../../../common/errors.js";
@@ -64,10 +64,17 @@ async function release(path: string, self: Holder): Promise<void> {
   if (holder !== null && holder !== "unreadable" && holder.nonce === self.nonce) await removeIfThere(path);
 }
 
+/** The file appears with all its content or not at all: half a lock would look like a dead holder's. */
 async function createExclusively(path: string, text: string): Promise<boolean> {
+  const temporary = `${path}.${randomUUID()}`;
   try {
-    await writeFile(path, text, { flag: "wx", mode: 0o600 });
-    return true;
+    await writeFile(temporary, text, { flag: "wx", mode: 0o600 });
+    try {
+      await link(temporary, path);
+      return true;
+    } finally {
+      await removeIfThere(temporary);
+    }
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw new ClusterduckError("DISK_FAILED", `Cannot create lock "${path}": ${messageOf(thrown)}`, {
@@ -77,7 +84,7 @@ async function createExclusively(path: string, text: string): Promise<boolean> {
   }
 }
 
-/** Null: there is no such file. "unreadable": its writer died before it had written all of it. */
+/** Null: there is no such file. "unreadable": the machine died before its content was on the disk. */
 async function readHolder(path: string): Promise<Holder | "unreadable" | null> {
   let text: string;
   try {

@@ -1,0 +1,67 @@
+/** The log on the real file system: what the simulated disk cannot show. */
+import assert from "node:assert/strict";
+import { mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { systemClock } from "../../common/clock.js";
+import { silentLogger } from "../../common/logger.js";
+import type { ReplicatedLog } from "../../coordinator/log/replicated-log.js";
+import { openSingleMemberLog } from "../../coordinator/log/single-member-log.js";
+import { verifyLog } from "../../coordinator/log/storage/verify.js";
+
+test("entries, snapshots and rolled segments survive a restart on the real disk", async (context) => {
+  const dir = join(await temporaryDirectory(context), "deeper", "data");
+  const log = await openIn(dir);
+  for (let at = 0; at < 40; at++) await log.propose(new Uint8Array(4096).fill(65 + (at % 26)));
+  await log.saveSnapshot({ last: { index: 30, term: 1 }, data: new Uint8Array(3_000_000).fill(7) });
+  await log.close();
+
+  const again = await openIn(dir);
+  const report = await verifyLog(dir);
+
+  assert.equal(again.status().commitIndex, 42);
+  assert.equal((await again.loadSnapshot())?.data.length, 3_000_000);
+  assert.ok(report.segments.length > 1);
+  assert.deepEqual(report.damages, []);
+  assert.deepEqual(report.last, { index: 42, term: 2 });
+  await again.close();
+});
+
+test("a second log on the same directory is refused", async (context) => {
+  const dir = await temporaryDirectory(context);
+  const log = await openIn(dir);
+
+  await assert.rejects(openIn(dir), { code: "LOG_LOCKED", message: /is using it/ });
+  await log.close();
+});
+
+test("a damaged file is refused with its offset, which verify finds too", async (context) => {
+  const dir = await temporaryDirectory(context);
+  const log = await openIn(dir);
+  for (let at = 0; at < 5; at++) await log.propose(new Uint8Array(600).fill(65 + at));
+  await log.close();
+  const [file = ""] = (await readdir(dir)).filter((name) => name.endsWith(".wal"));
+  const handle = await open(join(dir, file), "r+");
+  await handle.write(new Uint8Array([255]), 0, 1, 1500);
+  await handle.close();
+
+  const report = await verifyLog(dir);
+
+  assert.equal(report.damages.length, 1);
+  await assert.rejects(openIn(dir), {
+    code: "LOG_CORRUPT",
+    message: new RegExp(`at offset ${report.damages[0]?.offset}`),
+  });
+});
+
+function openIn(dir: string): Promise<ReplicatedLog> {
+  const options = { memberId: "c1", clock: systemClock, logger: silentLogger, segmentBytes: 64 * 1024 };
+  return openSingleMemberLog({ dir, ...options });
+}
+
+async function temporaryDirectory(context: { after(callback: () => Promise<void>): void }): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), "duck-log-"));
+  context.after(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
