@@ -1,5 +1,5 @@
-import { LineCounter, isAlias, isMap, isPair, isScalar, isSeq, parseDocument } from "yaml";
-import type { Document, Node, Pair, YAMLMap } from "yaml";
+import { LineCounter, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
+import type { Document, Node, YAMLMap } from "yaml";
 import { messageOf } from "../errors.js";
 import { CONFIG_LIMITS } from "./defaults.js";
 import { belongsToShell, expandVariables } from "./expand.js";
@@ -7,6 +7,16 @@ import type { Environment } from "./expand.js";
 import type { JsonValue } from "./model.js";
 import { formatPath, isSecret, showValue } from "./problem.js";
 import type { ConfigProblem, PathSegment } from "./problem.js";
+import {
+  bracketDepth,
+  findPair,
+  isMerge,
+  keyName,
+  lowerFirst,
+  plainValue,
+  rangeOf,
+  yamlHint,
+} from "./yaml-nodes.js";
 
 export type ProblemDetails = {
   readonly value?: JsonValue | undefined;
@@ -240,67 +250,4 @@ export class YamlSource {
     }
     return rangeOf(place);
   }
-}
-
-function findPair(map: YAMLMap, key: string, document: Document): Pair | undefined {
-  const own = map.items.find((pair) => keyName(pair) === key);
-  if (own !== undefined) return own;
-  for (const merge of map.items.filter(isMerge)) {
-    const sources = isSeq(merge.value) ? merge.value.items : [merge.value];
-    for (const source of sources) {
-      const target = isAlias(source) ? source.resolve(document) : source;
-      const found = isMap(target) ? target.items.find((pair) => keyName(pair) === key) : undefined;
-      if (found !== undefined) return found;
-    }
-  }
-  return undefined;
-}
-
-function keyName(pair: unknown): string | null {
-  if (!isPair(pair)) return null;
-  const { key } = pair;
-  if (isMerge(pair)) return "<<";
-  if (!isScalar(key) || key.value === null) return null;
-  const { value } = key;
-  if (typeof value === "string") return value;
-  // As written: `1.10` and `0x10` stay what the user sees.
-  return typeof value === "number" || typeof value === "boolean" ? (key.source ?? String(value)) : null;
-}
-
-function isMerge(pair: Pair): boolean {
-  return isScalar(pair.key) && pair.key.source === "<<" && pair.key.type === "PLAIN";
-}
-
-function rangeOf(node: unknown): readonly [number, number] {
-  const range = typeof node === "object" && node !== null && "range" in node ? (node as Node).range : null;
-  return range ? [range[0], range[1]] : [0, 1];
-}
-
-function bracketDepth(text: string): number {
-  let depth = 0;
-  let deepest = 0;
-  for (const [bracket] of text.matchAll(/[[\]{}]/g)) {
-    depth = bracket === "[" || bracket === "{" ? depth + 1 : Math.max(0, depth - 1);
-    deepest = Math.max(deepest, depth);
-  }
-  return deepest;
-}
-
-/** The core schema's reading of an unquoted word. */
-function plainValue(text: string): JsonValue {
-  if (/^(true|True|TRUE)$/.test(text)) return true;
-  if (/^(false|False|FALSE)$/.test(text)) return false;
-  if (/^(null|Null|NULL|~|)$/.test(text)) return null;
-  if (/^[-+]?(0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?$/.test(text)) return Number(text);
-  return text;
-}
-
-function yamlHint(code: string, at: string): string {
-  if (code === "TAB_AS_INDENT" || at.startsWith("\t")) return " (indent with spaces, not with tabs)";
-  if (code === "MULTIPLE_DOCS") return " (one file holds one document: remove the --- line)";
-  return "";
-}
-
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1);
 }
