@@ -2,13 +2,13 @@
  * How long a node that keeps failing stays away. The penalty itself is part of the replicated state and grows
  * there with every committed failure; here is only what follows from it. Source: route flap damping, RFC 2439.
  */
+import { DAMPING_HALF_LIFE_MS } from "../state/damping.js";
+
 export const DAMPING = {
   /** From this penalty on a node may not return at once. */
   suppressAt: 2_500,
   /** Below this one it may. */
   reuseAt: 750,
-  /** The penalty halves in this time. Milliseconds. */
-  halfLifeMs: 60_000,
   /** Nobody waits longer than this many half-lives. */
   halfLivesMax: 4,
 } as const;
@@ -21,5 +21,5 @@ export function returnDelayMs(
   if (damping.penalty < DAMPING.suppressAt) return 0;
   const halfLives = Math.min(Math.log2(damping.penalty / DAMPING.reuseAt), DAMPING.halfLivesMax);
   const elapsedMs = Math.max(0, nowMs - damping.atMs);
-  return Math.max(0, Math.ceil(halfLives * DAMPING.halfLifeMs - elapsedMs));
+  return Math.max(0, Math.ceil(halfLives * DAMPING_HALF_LIFE_MS - elapsedMs));
 }

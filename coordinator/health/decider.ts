@@ -10,11 +10,12 @@ import type { NodeKey, NodeRef, NodeState } from "../../common/model/node.js";
 import type { ObservationReport } from "../../common/model/observation.js";
 import type { Command } from "../state/commands.js";
 import type { NodeRecord } from "../state/model.js";
+import { heldStateOf } from "../state/state.js";
 import { RemovalBudget } from "./budget.js";
 import { CutQueue } from "./cut-queue.js";
 import type { Pending } from "./cut-queue.js";
 import { freshnessMs } from "./evidence.js";
-import { holdOf, lastKnown } from "./gate.js";
+import { holdOf } from "./gate.js";
 import { Knowledge } from "./knowledge.js";
 import { Loads } from "./loads.js";
 import { NodeJudge } from "./node-judge.js";
@@ -219,7 +220,9 @@ export class Decider {
     if (counted.kind !== "silent") track.informedAtMs = nowMs;
     const to = this.#desired(track.informedAtMs, record, counted, nowMs);
     const isConclusive = isConclusiveDeath(to, track.votes);
-    const isWanted = to !== record.state && this.#gate(record, cluster, to, isConclusive, now) === null;
+    // A death that has become certain is committed too: in panic it matters.
+    const isNews = to !== record.state || (isConclusive && !record.isConclusive);
+    const isWanted = isNews && this.#gate(record, cluster, to, isConclusive, now) === null;
     if (to === record.state) track.budgetHold = null;
     this.#queue.want(key, this.#isLeader && isWanted ? { to, isConclusive } : null, nowMs);
     this.#queue.accuse(key, verdict.isAccused && to === record.state && to !== verdict.state, nowMs);
@@ -337,7 +340,7 @@ function isConclusiveDeath(to: NodeState, votes: ReadonlyMap<string, MemberVote>
 /** Timeouts that take a node out of use cost budget; one that is out already, or an operator took out, does not. */
 function needsBudget(record: NodeRecord, pending: Pending): boolean {
   const isRemoval = pending.to === "down" || pending.to === "degraded";
-  return isRemoval && !pending.isConclusive && lastKnown(record) === "healthy" && record.overlay === null;
+  return isRemoval && !pending.isConclusive && heldStateOf(record) === "healthy" && record.overlay === null;
 }
 
 function transitionOf(record: NodeRecord, pending: Pending, track: Track): Transition {

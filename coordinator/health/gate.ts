@@ -2,6 +2,7 @@
 import type { PolicyConfig } from "../../common/config/model.js";
 import type { NodeState } from "../../common/model/node.js";
 import type { NodeRecord } from "../state/model.js";
+import { heldStateOf } from "../state/state.js";
 import { returnDelayMs } from "./damping.js";
 
 export type Change = {
@@ -27,15 +28,11 @@ export function holdOf(change: Change, context: GateContext): string | null {
     if (context.warmUpLeftMs <= 0) return null;
     return `this coordinator has to hear everybody first, for another ${seconds(context.warmUpLeftMs)}`;
   }
-  const isReturn = lastKnown(record) !== "healthy" && lastKnown(record) !== "unknown";
+  const held = heldStateOf(record);
+  const isReturn = held === "down" || held === "degraded";
   if (!isReturn || !context.policy.isDampingEnabled || context.isInPanic) return null;
   const delayMs = returnDelayMs(record.damping, context.leaderNowMs);
   return delayMs === 0 ? null : `it failed too often: return is damped for another ${seconds(delayMs)}`;
-}
-
-/** An unknown node is served as before, so for budgets and returns it still is what it was. */
-export function lastKnown(record: Pick<NodeRecord, "state" | "heldState">): NodeState {
-  return record.state === "unknown" ? record.heldState : record.state;
 }
 
 function seconds(durationMs: number): string {

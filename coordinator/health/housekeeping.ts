@@ -1,6 +1,8 @@
 /** What the leader commits besides cuts because time passed or an agent came or went. */
+import { nodeKey } from "../../common/model/node.js";
 import type { NodeRecord, StateView } from "../state/model.js";
 import type { Command } from "../state/commands.js";
+import { expiredOverlays } from "../state/overlays.js";
 
 /** An agent as this coordinator sees it. */
 export type SeenAgent = {
@@ -56,17 +58,18 @@ export function nodeChores(
   state: Pick<StateView, "nodes" | "config">,
   leaderNowMs: number,
 ): readonly Chore[] {
-  const chores: Chore[] = [];
-  for (const [key, record] of state.nodes) {
-    const node = { cluster: record.cluster, addr: record.addr };
-    if (isOverlayOver(record, leaderNowMs)) {
-      chores.push({ key: `overlay ${key}`, command: { type: "setOverlay", node, overlay: null } });
-    } else if (isPurgeDue(record, state, leaderNowMs)) {
-      const reason = "down for longer than purge_unavailable";
-      chores.push({ key: `purge ${key}`, command: { type: "removeNode", node, reason } });
-    }
-  }
-  return chores;
+  const ended = expiredOverlays(state, leaderNowMs).map((node): Chore => ({
+    key: `overlay ${nodeKey(node)}`,
+    command: { type: "setOverlay", node, overlay: null },
+  }));
+  const reason = "down for longer than purge_unavailable";
+  const purged = [...state.nodes]
+    .filter(([, record]) => isPurgeDue(record, state, leaderNowMs))
+    .map(([key, { cluster, addr }]): Chore => ({
+      key: `purge ${key}`,
+      command: { type: "removeNode", node: { cluster, addr }, reason },
+    }));
+  return [...ended, ...purged];
 }
 
 function isRecorded(state: Pick<StateView, "agents">, agent: SeenAgent): boolean {
@@ -84,10 +87,6 @@ function isRecorded(state: Pick<StateView, "agents">, agent: SeenAgent): boolean
 
 function sameEntries(one: readonly unknown[], other: readonly unknown[]): boolean {
   return one.length === other.length && JSON.stringify([...one].sort()) === JSON.stringify([...other].sort());
-}
-
-function isOverlayOver(record: NodeRecord, leaderNowMs: number): boolean {
-  return record.overlay?.untilMs != null && record.overlay.untilMs <= leaderNowMs;
 }
 
 /** A node that an operator set aside may stay down as long as it likes. */

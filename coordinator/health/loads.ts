@@ -2,9 +2,9 @@
 import type { ClusterConfig } from "../../common/config/model.js";
 import type { NodeKey, NodeRef } from "../../common/model/node.js";
 import type { NodeRecord } from "../state/model.js";
+import { heldStateOf } from "../state/state.js";
 import { isZoneBad } from "./budget.js";
 import type { ClusterLoad } from "./budget.js";
-import { lastKnown } from "./gate.js";
 
 export class Loads {
   readonly #clusters = new Map<string, { size: number; removed: number }>();
@@ -45,7 +45,7 @@ export class Loads {
 
 /** Taken out of use by a verdict. */
 function isOut(record: NodeRecord): boolean {
-  const state = lastKnown(record);
+  const state = heldStateOf(record);
   return state === "down" || state === "degraded";
 }
 

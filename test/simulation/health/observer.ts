@@ -21,7 +21,7 @@ export type ObserverOptions = {
   /** Chance that one check of a live service times out. */
   readonly lossRate: () => number;
   /** Nothing answers this observer: it is cut off. */
-  readonly isCutOff?: () => boolean;
+  readonly isCutOff: () => boolean;
   /** Milliseconds a report travels. */
   readonly delayMs: () => number;
   readonly deliver: (reports: readonly ObservationReport[]) => void;
@@ -128,7 +128,7 @@ export class SimulatedObserver {
   }
 
   #see(watch: Watch): Observation {
-    if (this.#options.isCutOff?.() === true) return TIMED_OUT;
+    if (this.#options.isCutOff()) return TIMED_OUT;
     if (watch.service.mode === "hangs") return TIMED_OUT;
     if (watch.service.mode === "dead") return REFUSED;
     return this.#options.random() < this.#options.lossRate() ? TIMED_OUT : PASSED;

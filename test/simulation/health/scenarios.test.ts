@@ -34,7 +34,7 @@ function percentile(values: readonly number[], share: number): number {
 
 test("a killed service is down at once when its agent stands beside it", (context) => {
   const times: { supervised: number[]; refused: number[] } = { supervised: [], refused: [] };
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 5, agents: 2 });
     const [victim] = simulation.services;
     assert.ok(victim);
@@ -59,7 +59,7 @@ test("a killed service is down at once when its agent stands beside it", (contex
 });
 
 test("ten services that die together are one cut", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 50, agents: 5 });
     const cutsBefore = simulation.cuts.length;
 
@@ -76,7 +76,7 @@ test("ten services that die together are one cut", () => {
 });
 
 test("a service that hangs is down within ten seconds, though its port is open", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 6, agents: seed % 2 === 0 ? 2 : 0 });
     const [victim] = simulation.services;
     assert.ok(victim);
@@ -91,7 +91,7 @@ test("a service that hangs is down within ten seconds, though its port is open",
 });
 
 test("killing an agent changes no service's state, and neither does its return", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 8, agents: 2 });
     const cutsBefore = simulation.cuts.length;
     simulation.lossRate = 0.005;
@@ -106,7 +106,7 @@ test("killing an agent changes no service's state, and neither does its return",
 });
 
 test("a host that loses power takes its services with it, seen by the coordinator's own probe", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 12, agents: 12 });
     const [victim] = simulation.services;
     assert.ok(victim);
@@ -124,7 +124,7 @@ test("a host that loses power takes its services with it, seen by the coordinato
 });
 
 test("lost packets alone remove nobody", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 20, agents: 4, agentlessShare: 0.3 });
     const cutsBefore = simulation.cuts.length;
     // One check in fifty fails: far above what 10 % packet loss does to a persistent connection (0.08 %).
@@ -137,7 +137,7 @@ test("lost packets alone remove nobody", () => {
 });
 
 test("when everything vanishes at once, timeouts remove no more than the budget", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 20, agents: 4, agentlessShare: 0.5 });
 
     simulation.services.forEach((service) => simulation.hang(service));
@@ -150,10 +150,10 @@ test("when everything vanishes at once, timeouts remove no more than the budget"
 });
 
 test("a coordinator that is cut off from everything and knows it becomes unsure, and removes nobody", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 10, agents: 2, agentlessShare: 0.5 });
 
-    simulation.isCoordinatorCutOff = true;
+    simulation.cutOff.add("own");
     simulation.agents.forEach((agent) => simulation.killAgent(agent));
     simulation.doubt("own", 8);
     simulation.runUntil(60_000);
@@ -166,11 +166,12 @@ test("a coordinator that is cut off from everything and knows it becomes unsure,
 });
 
 test("an overloaded agent abstains: its failures remove nobody", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 6, agents: 1 });
     const cutsBefore = simulation.cuts.length;
 
     simulation.doubt("a0", 5);
+    simulation.cutOff.add("a0");
     simulation.runUntil(60_000);
 
     assert.deepEqual(simulation.cuts.slice(cutsBefore), [], replay(seed));
@@ -178,7 +179,7 @@ test("an overloaded agent abstains: its failures remove nobody", () => {
 });
 
 test("a coordinator that stands still for half a minute accuses nobody when it wakes", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 10, agents: 2, agentlessShare: 0.3 });
     const cutsBefore = simulation.cuts.length;
 
@@ -189,7 +190,7 @@ test("a coordinator that stands still for half a minute accuses nobody when it w
   }
 });
 
-test("a flapping service returns later and later, and its deaths are still seen at once", () => {
+test("a flapping service soon stays away, and returns after at most four half-lives", () => {
   for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 6, agents: 2 });
     const [victim] = simulation.services;
@@ -215,7 +216,7 @@ test("a flapping service returns later and later, and its deaths are still seen 
 });
 
 test("a wall clock that is set forward or back changes nothing", () => {
-  for (const seed of seeds(40)) {
+  for (const seed of seeds(20)) {
     const simulation = settled({ seed, nodes: 6, agents: 2 });
     const [victim] = simulation.services;
     assert.ok(victim);
@@ -241,7 +242,7 @@ test("a service that only the coordinator cannot reach is routed around, and com
     assert.ok(victim);
 
     // The agent's doubt makes the coordinator look; it alone is cut off.
-    simulation.isCoordinatorCutOff = true;
+    simulation.cutOff.add("own");
     simulation.hang(victim);
     simulation.runUntil(10_600);
     simulation.restore(victim);
@@ -252,7 +253,7 @@ test("a service that only the coordinator cannot reach is routed around, and com
       replay(seed),
     );
 
-    simulation.isCoordinatorCutOff = false;
+    simulation.cutOff.delete("own");
     simulation.runUntil(60_000);
     assert.equal(simulation.stateOf(victim), "healthy", replay(seed));
   }
@@ -268,29 +269,32 @@ test("whatever happens: no false deaths, no missed ones, budgets kept, unknown r
       cluster: {
         policy: {
           quorum: "majority",
-          isDampingEnabled: seed % 3 === 0,
+          isDampingEnabled: seed % 5 === 0,
           removalBudget: 0.34,
           panicThreshold: 0.5,
         },
       },
     });
     simulation.lossRate = 0.002;
-    const faults = chaos(simulation);
+    const faults = chaos(simulation, seed % 5 === 0 ? 270_000 : 30_000);
 
     assert.deepEqual([...simulation.faults, ...faults], [], replay(seed));
   }
 });
 
+/** A death is seen within this time, stalls of the coordinator included. Milliseconds. */
+const DETECTED_MS = 12_000;
 const CHAOS_STEPS = 12;
 const CHAOS_STEP_MS = 5_000;
 /** Nothing that was true this long ago may still be believed. Milliseconds. */
 const MEMORY_MS = 12_000;
 
 /** Random trouble, then peace; returns what went wrong. */
-function chaos(simulation: Simulation): readonly string[] {
+function chaos(simulation: Simulation, peaceMs: number): readonly string[] {
   const { random, services } = simulation;
   const troubledAtMs = new Map(services.map((service) => [service, Number.NEGATIVE_INFINITY]));
   const away = new Set<string>();
+  const faults: string[] = [];
   simulation.runUntil(8_000);
   for (let step = 0; step < CHAOS_STEPS; step++) {
     const service = services[Math.floor(random() * services.length)];
@@ -309,11 +313,15 @@ function chaos(simulation: Simulation): readonly string[] {
       if (each.mode !== "answers") troubledAtMs.set(each, (step + 1) * CHAOS_STEP_MS + 8_000);
     }
     simulation.runUntil(8_000 + (step + 1) * CHAOS_STEP_MS);
+    faults.push(...missedDeaths(simulation));
   }
-  const faults = falseDeaths(simulation, troubledAtMs);
+  faults.push(...falseDeaths(simulation, troubledAtMs));
+  const lastAtMs = simulation.timeline.nowMs;
+  const unsure = simulation.cuts.filter((cut) => cut.transitions.some((each) => each.to === "unknown"));
+  if (unsure.length > 0) faults.push(`nodes became unknown before ${lastAtMs} though somebody always looked`);
   for (const agent of away) simulation.startAgent(agent);
   simulation.services.forEach((each) => simulation.restore(each));
-  simulation.runUntil(8_000 + CHAOS_STEPS * CHAOS_STEP_MS + 270_000);
+  simulation.runUntil(8_000 + CHAOS_STEPS * CHAOS_STEP_MS + peaceMs);
   for (const each of services) {
     if (simulation.stateOf(each) !== "healthy") {
       faults.push(`${each.node.addr} stays ${simulation.stateOf(each)}: ${simulation.holdOf(each)}`);
@@ -329,4 +337,13 @@ function falseDeaths(simulation: Simulation, troubledAtMs: ReadonlyMap<object, n
       .filter((each) => each.to === "down" && (troubledAtMs.get(service) ?? 0) + MEMORY_MS < each.atMs)
       .map((each) => `${service.node.addr} went down at ${each.atMs} though it answered`),
   );
+}
+
+/** Dead for long and still in use, although no budget protects it. */
+function missedDeaths(simulation: Simulation): string[] {
+  return simulation.services
+    .filter((each) => each.mode !== "answers" && simulation.timeline.nowMs - each.changedAtMs > DETECTED_MS)
+    .filter((each) => simulation.stateOf(each) === "healthy")
+    .filter((each) => !/removal (budget|rate) of cluster|hear everybody/.test(simulation.holdOf(each)))
+    .map((each) => `${each.node.addr} is ${each.mode}, not down: "${simulation.holdOf(each)}"`);
 }

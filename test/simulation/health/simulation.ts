@@ -12,6 +12,7 @@ import { Decider } from "../../../coordinator/health/decider.js";
 import { LeaderTime } from "../../../coordinator/health/leader-time.js";
 import { isOwnDuty } from "../../../coordinator/health/node-judge.js";
 import { ownObserver } from "../../../coordinator/health/world.js";
+import { dampingAfter } from "../../../coordinator/state/damping.js";
 import { aCluster, aNode, aRecord, aState } from "../../support/decision-fixtures.js";
 import type { TestState } from "../../support/decision-fixtures.js";
 import { SimulatedObserver } from "./observer.js";
@@ -43,7 +44,8 @@ export class Simulation {
   readonly faults: string[] = [];
   readonly state: TestState;
   lossRate = 0;
-  isCoordinatorCutOff = false;
+  /** Observers that nothing answers: agents, or `own` for the coordinator. */
+  readonly cutOff = new Set<string>();
   wallOffsetMs = 0;
 
   readonly #cluster: ClusterConfig;
@@ -95,7 +97,7 @@ export class Simulation {
       timeline: this.timeline,
       random: this.random,
       lossRate: () => this.lossRate,
-      isCutOff: () => this.isCoordinatorCutOff,
+      isCutOff: () => this.cutOff.has("own"),
       delayMs: () => 0,
       deliver: (reports) => this.#input(() => this.#decider.reports(ownObserver(OWN), reports, this.#nowMs)),
     });
@@ -136,6 +138,7 @@ export class Simulation {
       timeline: this.timeline,
       random: this.random,
       lossRate: () => 0,
+      isCutOff: () => this.cutOff.has(id),
       delayMs: () => agent.delayMs + this.random() * 2,
       deliver: (reports) => this.#input(() => this.#decider.reports(id, reports, this.#nowMs)),
     });
@@ -267,17 +270,18 @@ export class Simulation {
     const record = this.state.nodes.get(key);
     this.#proposed.delete(key);
     if (record === undefined) return;
+    if (from === to) {
+      this.state.nodes.set(key, { ...record, isConclusive });
+      return;
+    }
     if (record.state !== from) this.faults.push(`${key} went from ${from}, but was ${record.state}`);
-    const decayed = record.damping.penalty * 2 ** (-(this.#stampMs - record.damping.atMs) / 60_000);
-    const added = to === "down" ? 1_000 : to === "degraded" ? 500 : 0;
     this.state.nodes.set(key, {
       ...record,
       state: to,
       heldState: to === "unknown" ? record.heldState : to,
       cause,
       isConclusive,
-      damping:
-        added === 0 ? record.damping : { penalty: Math.min(12_000, decayed + added), atMs: this.#stampMs },
+      damping: dampingAfter(record.damping, to, this.#stampMs),
     });
   }
 
