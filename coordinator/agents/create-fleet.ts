@@ -1,0 +1,389 @@
+import { AgentService } from "../../proto/gen/clusterduck/v1/agent_pb.js";
+import type { ConnectRequest, Heartbeat, ObservationBatch } from "../../proto/gen/clusterduck/v1/agent_pb.js";
+import type { ScheduledNode } from "../../checks/schedule.js";
+import type { Clock } from "../../common/clock.js";
+import { ClusterduckError, messageOf } from "../../common/errors.js";
+import type { BoundService, CallContext } from "../../common/grpc/service.js";
+import { bindService } from "../../common/grpc/service.js";
+import type { Logger } from "../../common/logger.js";
+import type { Bundle } from "../../common/model/delivery.js";
+import type { NodeKey, NodeRef } from "../../common/model/node.js";
+import { nodeKey } from "../../common/model/node.js";
+import { decodeOutcome } from "../../common/wire/bundle.js";
+import { decodeReport } from "../../common/wire/observation.js";
+import { fromDuration, fromUint64, invalid, toUint64 } from "../../common/wire/values.js";
+import type { AppliedEntry, Replica } from "../replica.js";
+import { Admission } from "./admission.js";
+import { FleetAgent } from "./agent.js";
+import type { Plan } from "./assignment.js";
+import { planAssignments } from "./assignment.js";
+import type { Response } from "./connection.js";
+import { AgentConnection } from "./connection.js";
+import { assertMayConnect } from "./duplicates.js";
+import type { AgentSession, Fleet, FleetListener } from "./fleet.js";
+import type { AgentHello, DeclaredNode } from "./hello.js";
+import { assertCompatible, decodeHello } from "./hello.js";
+import { SilenceWatch } from "./silence.js";
+import type { FleetTuning } from "./tuning.js";
+import { FLEET_TUNING } from "./tuning.js";
+
+export type FleetMember = { readonly id: string; readonly agentAddress: string };
+
+export type FleetOptions = {
+  readonly coordinatorId: string;
+  /** Of this program: agents of another major version are refused. */
+  readonly version: string;
+  /** Of this process (`common/net/host-identity.ts`). */
+  readonly networkIdentity: string;
+  readonly replica: Pick<Replica, "state" | "onApplied">;
+  /** All coordinators, for agents that know only one. */
+  readonly members: () => readonly FleetMember[];
+  /** The nodes an agent declares, at each of its Hellos: whoever leads proposes `declareNodes` when they differ. */
+  readonly onDeclared: (agentId: string, nodes: readonly DeclaredNode[]) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly tuning?: Partial<FleetTuning>;
+};
+
+export type FleetServer = Fleet & {
+  /** For `createGrpcServer`. */
+  readonly service: BoundService;
+  /** What each connected agent declares: a new leader looks whether all of it is committed. */
+  declarations(): ReadonlyMap<string, readonly DeclaredNode[]>;
+  /** Ends all streams with STOPPING. Nobody is reported lost: it is we who go. */
+  close(): void;
+};
+
+export function createFleet(options: FleetOptions): FleetServer {
+  return new StreamFleet(options);
+}
+
+class StreamFleet implements FleetServer {
+  readonly service: BoundService;
+  readonly #options: FleetOptions;
+  readonly #tuning: FleetTuning;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #admission: Admission;
+  readonly #silence: SilenceWatch;
+  readonly #agents = new Map<string, FleetAgent>();
+  readonly #listeners = new Set<FleetListener>();
+  readonly #unsubscribe: () => void;
+  readonly #stopping = new AbortController();
+  /** Null after a change: made again when somebody asks. */
+  #plan: Plan | null = null;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    this.#tuning = { ...FLEET_TUNING, ...options.tuning };
+    this.#clock = options.clock;
+    this.#logger = options.logger;
+    this.#admission = new Admission({
+      perSecond: this.#tuning.admitPerSecond,
+      burst: this.#tuning.admitBurst,
+    });
+    this.#silence = new SilenceWatch(this.#clock, this.#tuning, () => this.#agents.values(), {
+      onSilent: (agent, cause) => agent.connection?.end(new ClusterduckError("TIMED_OUT", cause)),
+      onForgotten: (agent) => {
+        this.#agents.delete(agent.hello.id);
+        this.#replan();
+      },
+    });
+    this.#unsubscribe = options.replica.onApplied((applied) => {
+      if (changesWork(applied)) this.#replan();
+    });
+    this.service = bindService(AgentService, {
+      connect: (requests, context) => this.#serve(requests, context),
+    });
+  }
+
+  sessions(): readonly AgentSession[] {
+    return [...this.#agents.values()].map((agent) => agent.session());
+  }
+
+  agentBeside(node: NodeRef): string | null {
+    return this.#currentPlan().beside.get(nodeKey(node)) ?? null;
+  }
+
+  probe(agentId: string, node: ScheduledNode, durationMs: number): void {
+    this.#agents.get(agentId)?.connection?.probe(node, durationMs);
+  }
+
+  apply(agentId: string, bundle: Bundle): boolean {
+    const connection = this.#agents.get(agentId)?.connection;
+    connection?.apply(bundle);
+    return connection !== null && connection !== undefined;
+  }
+
+  listen(listener: FleetListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  declarations(): ReadonlyMap<string, readonly DeclaredNode[]> {
+    const connected = [...this.#agents.values()].filter(({ connection }) => connection !== null);
+    return new Map(connected.map(({ hello }) => [hello.id, hello.nodes]));
+  }
+
+  close(): void {
+    const stopping = new ClusterduckError(
+      "STOPPING",
+      `Coordinator "${this.#options.coordinatorId}" is stopping`,
+    );
+    this.#stopping.abort(stopping);
+    this.#silence.close();
+    this.#unsubscribe();
+    this.#listeners.clear();
+    for (const agent of this.#agents.values()) agent.connection?.end(stopping);
+  }
+
+  async *#serve(requests: AsyncIterable<ConnectRequest>, context: CallContext): AsyncGenerator<Response> {
+    const iterator = requests[Symbol.asyncIterator]();
+    const hello = await this.#introduce(iterator, context);
+    const connection = new AgentConnection();
+    const agent = this.#connect(hello, connection);
+    const onGone = () => connection.end(new ClusterduckError("UNREACHABLE", "the stream broke"));
+    context.signal.addEventListener("abort", onGone, { once: true });
+    if (context.signal.aborted) onGone();
+    try {
+      yield this.#welcome(agent);
+      // Reads beside the writing below; what it throws ends the connection, and with it the writing.
+      void this.#read(agent, connection, iterator);
+      yield* connection.messages(() => this.#nextAssignment(agent));
+    } finally {
+      context.signal.removeEventListener("abort", onGone);
+      onGone();
+    }
+  }
+
+  /** The first message and the waiting room. @throws ClusterduckError when this stream cannot be. */
+  async #introduce(iterator: AsyncIterator<ConnectRequest>, context: CallContext): Promise<AgentHello> {
+    const first = await this.#firstMessage(iterator, context);
+    if (first.message.case !== "hello") {
+      throw invalid(`the first message is ${first.message.case ?? "empty"}, expected hello`);
+    }
+    const hello = decodeHello(first.message.value);
+    assertCompatible(hello.version, this.#options.version);
+    const { admitWaitMaxMs } = this.#tuning;
+    const waitMs = this.#admission.book(this.#clock.monotonicMs(), admitWaitMaxMs);
+    if (waitMs === null) {
+      throw new ClusterduckError(
+        "UNREACHABLE",
+        `Too many agents connect at once: more than ${admitWaitMaxMs} ms to wait`,
+      );
+    }
+    if (waitMs > 0) await this.#clock.sleep(waitMs, context.signal);
+    if (this.#options.replica.state.clusterId === "") {
+      throw new ClusterduckError(
+        "UNREACHABLE",
+        `Coordinator "${this.#options.coordinatorId}" has no cluster yet; try again`,
+      );
+    }
+    if (context.signal.aborted || this.#stopping.signal.aborted) {
+      throw new ClusterduckError("STOPPING", "The stream ended before it was admitted");
+    }
+    return hello;
+  }
+
+  async #firstMessage(
+    iterator: AsyncIterator<ConnectRequest>,
+    context: CallContext,
+  ): Promise<ConnectRequest> {
+    const { helloTimeoutMs } = this.#tuning;
+    const waiting = new AbortController();
+    const signal = AbortSignal.any([waiting.signal, context.signal]);
+    const timedOut = this.#clock.sleep(helloTimeoutMs, signal).then(() => null);
+    const first = await Promise.race([iterator.next(), timedOut]);
+    waiting.abort();
+    if (first === null) throw new ClusterduckError("TIMED_OUT", `No hello within ${helloTimeoutMs} ms`);
+    if (first.done === true) throw invalid("the stream ended without a hello");
+    return first.value;
+  }
+
+  #connect(hello: AgentHello, connection: AgentConnection): FleetAgent {
+    const nowMs = this.#clock.monotonicMs();
+    const known = this.#agents.get(hello.id);
+    if (known !== undefined) assertMayConnect(hello, known, nowMs, this.#tuning);
+    const agent = known ?? new FleetAgent(hello, nowMs);
+    const previous = agent.connection;
+    const wasSameBoot = agent.hello.bootId === hello.bootId;
+    const lastSequence = agent.connect(hello, connection, nowMs);
+    previous?.end(
+      new ClusterduckError(
+        "CONFLICT",
+        `Agent "${hello.id}" has opened a newer stream from host "${hello.host}"`,
+      ),
+    );
+    // At once, not when the stream's last message has left: a peer that stands still takes none.
+    connection.ended.addEventListener("abort", () => this.#disconnect(agent, connection), { once: true });
+    this.#agents.set(hello.id, agent);
+    agent.heartbeatIntervalMs = this.#heartbeatIntervalMs();
+    this.#replan();
+    this.#logger.info("agent.connected", {
+      agent: hello.id,
+      host: hello.host,
+      boot: hello.bootId,
+      version: hello.version,
+    });
+    connection.acknowledge(lastSequence);
+    connection.reassign();
+    this.#announce(agent, wasSameBoot);
+    return agent;
+  }
+
+  #announce(agent: FleetAgent, wasSameBoot: boolean): void {
+    const { hello } = agent;
+    if (!agent.isFound || !wasSameBoot) {
+      agent.isFound = true;
+      const session = agent.session();
+      for (const listener of this.#listeners) listener.onFound?.(session);
+    }
+    for (const outcome of hello.proxies) {
+      for (const listener of this.#listeners) listener.onApplied?.(hello.id, outcome);
+    }
+    this.#options.onDeclared(hello.id, hello.nodes);
+  }
+
+  #disconnect(agent: FleetAgent, connection: AgentConnection): void {
+    // A newer stream of the same agent has taken over: it is not lost.
+    if (agent.connection !== connection) return;
+    agent.connection = null;
+    agent.lostCause = connection.endedBy?.message ?? "the stream ended";
+    agent.isFound = false;
+    if (this.#stopping.signal.aborted) return;
+    this.#replan();
+    this.#logger.warn("agent.lost", { agent: agent.hello.id, cause: agent.lostCause });
+    const session = agent.session();
+    for (const listener of this.#listeners) listener.onLost?.(session, agent.lostCause);
+  }
+
+  async #read(
+    agent: FleetAgent,
+    connection: AgentConnection,
+    iterator: AsyncIterator<ConnectRequest>,
+  ): Promise<void> {
+    try {
+      for (;;) {
+        const next = await iterator.next();
+        if (connection.ended.aborted) return;
+        if (next.done === true) throw new ClusterduckError("STOPPING", "the agent stopped");
+        this.#take(agent, connection, next.value);
+      }
+    } catch (thrown) {
+      if (thrown instanceof ClusterduckError) {
+        connection.end(thrown);
+        return;
+      }
+      this.#logger.error("agent.message_failed", { agent: agent.hello.id, error: thrown });
+      connection.end(new ClusterduckError("COMMAND_FAILED", `Cannot take a message: ${messageOf(thrown)}`));
+    }
+  }
+
+  #take(agent: FleetAgent, connection: AgentConnection, { message }: ConnectRequest): void {
+    const nowMs = this.#clock.monotonicMs();
+    agent.lastHeardMs = nowMs;
+    switch (message.case) {
+      case "observations":
+        return this.#takeBatch(agent, connection, message.value, nowMs);
+      case "heartbeat":
+        return this.#takeHeartbeat(agent, connection, message.value);
+      case "applied": {
+        const outcome = decodeOutcome(message.value);
+        for (const listener of this.#listeners) listener.onApplied?.(agent.hello.id, outcome);
+        return;
+      }
+      case "hello":
+        throw invalid("a second hello on one stream");
+      default:
+        // A newer agent may have more to say than we understand.
+        return;
+    }
+  }
+
+  #takeBatch(agent: FleetAgent, connection: AgentConnection, batch: ObservationBatch, nowMs: number): void {
+    const sequence = fromUint64(batch.sequence, "a batch's sequence number");
+    // Sent again because our receipt was on its way when the last stream broke.
+    if (sequence <= agent.lastSequence) return;
+    const missing = sequence - agent.lastSequence - 1;
+    if (missing > 0) this.#logger.warn("agent.batches_dropped", { agent: agent.hello.id, batches: missing });
+    const reports = batch.observations.map((wire) => connection.withFacts(decodeReport(wire, nowMs)));
+    agent.lastSequence = sequence;
+    agent.unacknowledged += reports.length;
+    if (agent.unacknowledged >= this.#tuning.acknowledgeEvery) this.#acknowledge(agent, connection);
+    for (const listener of this.#listeners) listener.onReports?.(agent.hello.id, reports);
+  }
+
+  /** The receipt that answers a heartbeat is also how the agent knows that we live. */
+  #takeHeartbeat(agent: FleetAgent, connection: AgentConnection, heartbeat: Heartbeat): void {
+    agent.selfDoubt = {
+      level: Math.min(8, heartbeat.selfDoubt),
+      cause: heartbeat.selfDoubtCause,
+      loopDelayP99Ms: fromDuration(heartbeat.loopDelayP99Ms, "a heartbeat's loop delay"),
+      cpuPressure: heartbeat.cpuPressure,
+    };
+    this.#acknowledge(agent, connection);
+    for (const listener of this.#listeners) listener.onHeartbeat?.(agent.hello.id, agent.selfDoubt);
+  }
+
+  #acknowledge(agent: FleetAgent, connection: AgentConnection): void {
+    agent.unacknowledged = 0;
+    connection.acknowledge(agent.lastSequence);
+  }
+
+  #welcome(agent: FleetAgent): Response {
+    const { state } = this.#options.replica;
+    return {
+      message: {
+        case: "welcome",
+        value: {
+          clusterId: state.clusterId,
+          coordinatorId: this.#options.coordinatorId,
+          members: this.#options.members().map((member) => ({ ...member })),
+          heartbeatIntervalMs: agent.heartbeatIntervalMs,
+          term: toUint64(state.term),
+        },
+      },
+    };
+  }
+
+  /** Grows with the fleet, so that all heartbeats together stay a small share of a core. */
+  #heartbeatIntervalMs(): number {
+    const { heartbeatMinMs, heartbeatMaxMs, heartbeatPerAgentMs } = this.#tuning;
+    return Math.min(heartbeatMaxMs, Math.max(heartbeatMinMs, this.#agents.size * heartbeatPerAgentMs));
+  }
+
+  #nextAssignment(agent: FleetAgent): Response | null {
+    const work = this.#currentPlan().work.get(agent.hello.id) ?? new Map<NodeKey, ScheduledNode>();
+    return agent.nextAssignment(work, this.#options.replica.state.index);
+  }
+
+  #currentPlan(): Plan {
+    this.#plan ??= planAssignments({
+      state: this.#options.replica.state,
+      agents: [...this.#agents.values()].map((agent) => agent.place()),
+      networkIdentity: this.#options.networkIdentity,
+    });
+    return this.#plan;
+  }
+
+  #replan(): void {
+    this.#plan = null;
+    for (const agent of this.#agents.values()) agent.connection?.reassign();
+  }
+}
+
+/** Whether an entry can change who checks what. */
+function changesWork(applied: AppliedEntry): boolean {
+  switch (applied.command?.type) {
+    case "cut":
+    case "setOverlay":
+    case "agentFound":
+    case "agentLost":
+    case "startRun":
+    case "finishRun":
+    case "recordDelivery":
+      return false;
+    default:
+      return true;
+  }
+}

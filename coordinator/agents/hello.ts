@@ -1,0 +1,107 @@
+import type { Hello } from "../../proto/gen/clusterduck/v1/agent_pb.js";
+import { ClusterduckError } from "../../common/errors.js";
+import { canonicalAddress } from "../../common/model/address.js";
+import type { ApplyOutcome } from "../../common/model/delivery.js";
+import type { NodeAttributes, NodeRef } from "../../common/model/node.js";
+import { nodeKey } from "../../common/model/node.js";
+import { fromName, fromNodeRef, fromUint64, invalid } from "../../common/wire/values.js";
+
+export type DeclaredNode = NodeRef & { readonly attributes: NodeAttributes };
+
+/** An agent's introduction, checked. */
+export type AgentHello = {
+  readonly id: string;
+  readonly bootId: string;
+  readonly host: string;
+  readonly zone: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly version: string;
+  readonly nodes: readonly DeclaredNode[];
+  /** What the agent's proxies hold now. */
+  readonly proxies: readonly ApplyOutcome[];
+  readonly addresses: readonly string[];
+  readonly networkIdentity: string;
+  readonly assignmentRevision: number;
+  readonly firstSequence: number;
+};
+
+const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/;
+const NODES_MAX = 10_000;
+const LIST_MAX = 1_000;
+const TEXT_MAX_CHARS = 512;
+
+/** @throws ClusterduckError INVALID_ARGUMENT that names the field and what would work. */
+export function decodeHello(wire: Hello): AgentHello {
+  if (!AGENT_ID.test(wire.agentId)) {
+    throw invalid(
+      `the agent's id is ${JSON.stringify(wire.agentId.slice(0, 200))}, expected 1 to 128 letters, digits or any of . _ : @ -`,
+    );
+  }
+  limit(wire.nodes.length, NODES_MAX, "nodes");
+  limit(wire.proxies.length, LIST_MAX, "proxies");
+  limit(wire.addresses.length, LIST_MAX, "addresses");
+  limit(Object.keys(wire.labels).length, LIST_MAX, "labels");
+  for (const text of [wire.host, wire.zone, wire.version, ...Object.entries(wire.labels).flat()]) {
+    limit(text.length, TEXT_MAX_CHARS, "characters in a text");
+  }
+  return {
+    id: wire.agentId,
+    bootId: fromName(wire.bootId, "the agent's boot id"),
+    host: wire.host,
+    zone: wire.zone,
+    labels: { ...wire.labels },
+    version: wire.version,
+    nodes: decodeNodes(wire),
+    proxies: wire.proxies.map((proxy) => ({
+      balancer: fromName(proxy.balancer, "a proxy's balancer"),
+      wantedGeneration: proxy.appliedGeneration,
+      appliedGeneration: proxy.appliedGeneration,
+      observedGeneration: proxy.observedGeneration,
+      error: proxy.error,
+      warnings: [],
+      method: "unchanged",
+      durationMs: 0,
+      fencing: { term: 0, index: 0 },
+    })),
+    addresses: wire.addresses,
+    networkIdentity: wire.networkIdentity,
+    assignmentRevision: fromUint64(wire.assignmentRevision, "the assignment's revision"),
+    firstSequence: Math.max(1, fromUint64(wire.firstSequence, "the first sequence number")),
+  };
+}
+
+function decodeNodes(wire: Hello): readonly DeclaredNode[] {
+  const nodes = wire.nodes.map((declared) => {
+    const node = fromNodeRef(declared.node);
+    const attributes = declared.attributes ?? {};
+    for (const [name, value] of Object.entries(attributes)) {
+      if (typeof value === "object") {
+        throw invalid(`attribute "${name}" of node "${nodeKey(node)}" is not a text, number or true/false`);
+      }
+    }
+    return {
+      cluster: node.cluster,
+      addr: canonicalAddress(node.addr),
+      attributes: attributes as NodeAttributes,
+    };
+  });
+  return [...new Map(nodes.map((node) => [nodeKey(node), node])).values()];
+}
+
+function limit(count: number, countMax: number, what: string): void {
+  if (count > countMax) throw invalid(`the agent's Hello has ${count} ${what}, expected at most ${countMax}`);
+}
+
+/**
+ * Programs of one major version speak one protocol.
+ * @throws ClusterduckError VERSION_UNSUPPORTED
+ */
+export function assertCompatible(agentVersion: string, ownVersion: string): void {
+  const major = (version: string) => /^(\d+)\./.exec(version)?.[1] ?? null;
+  if (major(agentVersion) !== null && major(agentVersion) === major(ownVersion)) return;
+  throw new ClusterduckError(
+    "VERSION_UNSUPPORTED",
+    `Agent has version ${JSON.stringify(agentVersion)}, this coordinator ${ownVersion}: their first numbers must be equal`,
+    { hint: "Upgrade the coordinators first, then the agents" },
+  );
+}
