@@ -7,7 +7,9 @@ export type { ScheduledNode, SelfDoubt } from "../common/model/assignment.js";
 export type ScheduleStats = {
   readonly checks: number;
   readonly runs: number;
-  /** Start of a run behind its cadence, 99th percentile of the last ten seconds, milliseconds. */
+  /** Start of a run behind its cadence, median of the last ten seconds, milliseconds. */
+  readonly latenessP50Ms: number;
+  /** The same, 99th percentile of the last ten seconds, milliseconds. */
   readonly latenessP99Ms: number;
   /** Reports dropped because a stall of this process overlapped them. */
   readonly tainted: number;

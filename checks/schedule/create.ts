@@ -151,8 +151,14 @@ class WheelSchedule implements Schedule {
   }
 
   stats(): ScheduleStats {
-    const latenessP99Ms = this.#lateness.percentile(0.99, this.#clock.monotonicMs());
-    return { checks: this.#watches.size, runs: this.#runs, latenessP99Ms, tainted: this.#tainted };
+    const nowMs = this.#clock.monotonicMs();
+    return {
+      checks: this.#watches.size,
+      runs: this.#runs,
+      latenessP50Ms: this.#lateness.percentile(0.5, nowMs),
+      latenessP99Ms: this.#lateness.percentile(0.99, nowMs),
+      tainted: this.#tainted,
+    };
   }
 
   close(): void {

@@ -29,7 +29,7 @@ export const SELF_DOUBT_DEFAULTS: SelfDoubtRules = {
   loopDelayMs: 50,
   canaryMs: 250,
   cpuPressure: 60,
-  pressedLoopDelayMs: 20,
+  pressedLoopDelayMs: 35,
 };
 
 export const NO_DOUBT: SelfDoubt = { level: 0, cause: "", loopDelayP99Ms: 0, cpuPressure: -1 };

@@ -5,6 +5,9 @@ const SLOT_MS = 5;
 /** A power of two. One turn of the wheel is SLOTS * SLOT_MS, 10 s; later entries wait for a later turn. */
 const SLOTS = 2_048;
 
+/** What a sum of fractional milliseconds may be off by, in slots: a few nanoseconds. */
+const ROUNDING = 1e-6;
+
 /** Something that will run. Made once per purpose and set again and again, so that a run allocates no timer. */
 export type WheelEntry = {
   readonly run: () => void;
@@ -103,7 +106,8 @@ export class TimingWheel {
     this.#armedTick = -1;
     this.#cancelTimer = null;
     this.#onWake(nowMs - dueMs, nowMs);
-    const nowTick = Math.floor((nowMs - this.#originMs) / SLOT_MS);
+    // Rounding must not make a slot look early that is due: its timer would be set again and again.
+    const nowTick = Math.floor((nowMs - this.#originMs) / SLOT_MS + ROUNDING);
     this.#isServing = true;
     try {
       // After a stall of more than a turn every slot is visited once: whatever is due stands in one of them.
