@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
@@ -272,7 +272,11 @@ test("an agent refuses the coordinator of another cluster, and keeps its work", 
   const { schedule, config } = await startAgent(t, { coordinators: [ours.address] });
   await until(() => schedule.assigned.length === 1, "the assignment");
   const { stateDir } = config;
-  await until(() => existsSync(`${stateDir}/assignment.json`), "the assignment is kept");
+  const kept = `${stateDir}/assignment.json`;
+  await until(
+    () => existsSync(kept) && readFileSync(kept, "utf8").includes(BESIDE),
+    "the assignment is kept",
+  );
 
   const second = await startAgent(t, {
     coordinators: [theirs.address],
