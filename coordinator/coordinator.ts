@@ -7,20 +7,21 @@ import type { Random } from "../common/random.js";
 import { VERSION } from "../common/version.js";
 import { createCheck } from "../checks/registry.js";
 import { createSchedule } from "../checks/schedule/create.js";
-import { createHaproxyApplier } from "../appliers/haproxy/applier.js";
+import { haproxyApplierFactory } from "../appliers/haproxy/applier.js";
 import { createFleet } from "./agents/create-fleet.js";
 import type { ControlContext } from "./api/context.js";
 import { controlService } from "./api/control-service.js";
 import { Declarations } from "./declarations.js";
 import { startDecisionLoop } from "./decision-loop.js";
 import type { DecisionLoop } from "./decision-loop.js";
-import { startDelivery } from "./delivery/delivery.js";
+import { startDelivery } from "./delivery/start.js";
 import { takeFileConfig } from "./file-config.js";
 import type { ConfigFile } from "./file-config.js";
 import { createMetrics } from "./http/metrics.js";
 import { startHttpServer } from "./http/server.js";
 import { openSingleMemberLog } from "./log/single-member-log.js";
 import { ensureInitialised, openReplica } from "./replica-over-log.js";
+import { exportSnapshot } from "./export-snapshot.js";
 import { startTriggerRunner } from "./triggers/runner.js";
 
 export type CoordinatorOptions = {
@@ -122,7 +123,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       log,
       clock,
       logger: logger.child("delivery"),
-      createApplier: (wish) => createHaproxyApplier(wish),
+      createApplier: haproxyApplierFactory({ stateDir: config.dataDir, clock }),
     });
     closers.push(() => delivery.close());
 
@@ -157,7 +158,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       knowledge: loop,
       balancers: delivery,
       parseConfig: (yaml) => parseConfigText(yaml, "configuration", options.env),
-      takeSnapshot: () => Promise.resolve(replica.exportSnapshot()),
+      takeSnapshot: () => exportSnapshot(replica, log, { memberId: config.id, clock }),
     };
     const server = await createGrpcServer({
       listen: config.grpc,

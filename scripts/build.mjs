@@ -16,6 +16,15 @@ const PROGRAMS = {
   duckctl: "cli/program.ts",
 };
 
+/** What CommonJS modules inside the bundles expect to find. */
+const COMMONJS_NAMES = [
+  'import { createRequire as __createRequire } from "node:module";',
+  'import { fileURLToPath as __fileURLToPath } from "node:url";',
+  "const require = __createRequire(import.meta.url);",
+  "const __filename = __fileURLToPath(import.meta.url);",
+  'const __dirname = __fileURLToPath(new URL(".", import.meta.url));',
+].join("\n");
+
 /** Builds into a fresh folder and swaps it in, so that a failed build leaves the last good one. */
 export async function buildPrograms() {
   const fresh = join(root, `dist.${process.pid}`);
@@ -31,10 +40,8 @@ export async function buildPrograms() {
       platform: "node",
       format: "esm",
       target: "node20.19",
-      external: ["classic-level", "fastify", "@grpc/reflection"],
-      banner: {
-        js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
-      },
+      external: ["fastify", "grpc-health-check"],
+      banner: { js: COMMONJS_NAMES },
       minifySyntax: true,
       legalComments: "none",
       logLevel: "warning",

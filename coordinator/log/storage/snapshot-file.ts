@@ -70,6 +70,14 @@ export async function writeSnapshotFile(
   }
 }
 
+/** The bytes of a snapshot file, for whoever keeps them elsewhere. */
+export function encodeSnapshot(
+  header: Omit<SnapshotHeader, "version" | "bytes">,
+  data: Uint8Array,
+): Uint8Array {
+  return Buffer.concat([...encode({ version: VERSION, bytes: data.length, ...header }, data)]);
+}
+
 /** Reads and checks a whole snapshot. @throws ClusterduckError LOG_CORRUPT naming file, offset and what was found. */
 export async function readSnapshotFile(
   disk: Disk,
