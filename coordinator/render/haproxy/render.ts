@@ -53,10 +53,13 @@ function serverLines(
 ): readonly string[] {
   const context = { balancer, clusterType: cluster.type, isTcp: isTcpFor(balancer, cluster) };
   const lines: string[] = [];
+  let addr = "";
+  // One for all nodes: there may be ten thousand.
+  const warn = (problem: string): void => {
+    found.warnings.push(`node "${addr}" of cluster "${cluster.name}": ${problem}`);
+  };
   for (const node of cluster.nodes) {
-    const warn = (problem: string): void => {
-      found.warnings.push(`node "${node.addr}" of cluster "${cluster.name}": ${problem}`);
-    };
+    addr = node.addr;
     try {
       const address = parseAddress(node.addr);
       const problem = addressProblem(address);
@@ -66,7 +69,7 @@ function serverLines(
       }
       const admission = admissionOf(node, cluster.isPanicking);
       lines.push(serverLine(node, address, admission, context, warn));
-      if (admission === "serve") found.routable.add(nodeKey({ cluster: cluster.name, addr: node.addr }));
+      if (admission === "serve") found.routable.add(nodeKey({ cluster: cluster.name, addr }));
     } catch (thrown) {
       warn(`${messageOf(thrown)}; the node is left out`);
     }

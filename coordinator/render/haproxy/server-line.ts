@@ -74,17 +74,17 @@ function parametersOf(
   warn: (problem: string) => void,
 ): readonly string[] {
   const values = new Map<string, string | number | boolean>();
-  for (const [key, value] of Object.entries(node.attributes)) {
-    const name = key.replaceAll("_", "-");
-    if (SERVER_PARAMETERS.has(name)) values.set(name, value);
+  for (const key in node.attributes) {
+    const value = node.attributes[key];
+    const name = key.includes("_") ? key.replaceAll("_", "-") : key;
+    if (value !== undefined && SERVER_PARAMETERS.has(name)) values.set(name, value);
   }
   addDefaults(values, address, context);
   if (values.size === 0) return [];
 
   const written: string[] = [];
-  for (const name of SERVER_PARAMETERS.keys()) {
-    const value = values.get(name);
-    if (value === undefined) continue;
+  const ordered = values.size === 1 ? values : [...values].sort(byPlace);
+  for (const [name, value] of ordered) {
     const parameter = writeParameter(name, value);
     if (parameter.kind === "written") written.push(parameter.text);
     if (parameter.kind === "refused") {
@@ -94,28 +94,42 @@ function parametersOf(
   return written;
 }
 
+function propose(
+  values: Map<string, string | number | boolean>,
+  name: string,
+  value: string | number | boolean,
+): void {
+  if (!values.has(name)) values.set(name, value);
+}
+
+const PLACES: ReadonlyMap<string, number> = new Map(
+  [...SERVER_PARAMETERS.keys()].map((name, at) => [name, at]),
+);
+
+/** HAProxy takes any order; ours is fixed, so that equal attributes give equal bytes. */
+function byPlace([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return (PLACES.get(a) ?? 0) - (PLACES.get(b) ?? 0);
+}
+
 /** What the balancer's configuration adds where the node says nothing itself. */
 function addDefaults(
   values: Map<string, string | number | boolean>,
   address: Address,
   { balancer, clusterType, isTcp }: ServerLineContext,
 ): void {
-  const propose = (name: string, value: string | number | boolean): void => {
-    if (!values.has(name)) values.set(name, value);
-  };
-  if (balancer.isCheckedByProxy) propose("check", true);
+  if (balancer.isCheckedByProxy) propose(values, "check", true);
   // HAProxy ramps the weight when a server returns at runtime or by its own check; never after a reload.
-  if (balancer.slowStartMs > 0) propose("slowstart", `${Math.round(balancer.slowStartMs)}ms`);
+  if (balancer.slowStartMs > 0) propose(values, "slowstart", `${Math.round(balancer.slowStartMs)}ms`);
   // Clients of a connection-bound service would stay with a dead or demoted server for ever.
-  if (isTcp) propose("on-marked-down", "shutdown-sessions");
-  if (clusterType === "grpc" && !isTcp && values.get("ssl") !== true) propose("proto", "h2");
+  if (isTcp) propose(values, "on-marked-down", "shutdown-sessions");
+  if (clusterType === "grpc" && !isTcp && values.get("ssl") !== true) propose(values, "proto", "h2");
   // HAProxy refuses the whole configuration when `ssl` has no word on verification; the safe word is this.
   if (values.get("ssl") === true && !values.has("verify") && !values.has("ca-file")) {
     values.set("verify", "required");
     values.set("ca-file", "@system-ca");
   }
   // A name that does not resolve must not make HAProxy refuse all other servers.
-  if (address.kind === "tcp" && !isLiteral(address.host)) propose("init-addr", "last,libc,none");
+  if (address.kind === "tcp" && !isLiteral(address.host)) propose(values, "init-addr", "last,libc,none");
 }
 
 function isLiteral(host: string): boolean {
