@@ -3,8 +3,8 @@ import type { Reason } from "../../common/model/observation.js";
 import type { RedisConnection } from "./connection.js";
 import { findingOfError, type Finding } from "./replies.js";
 
-/** A new connection is tried in one of so many runs. */
-export const FRESH_EVERY_RUNS = 10;
+/** A new connection is tried in one of so many runs: it costs about five times what a run does. */
+export const FRESH_EVERY_RUNS = 30;
 /** A new connection that goes unanswered may be packet loss; only the server's own word counts at once. */
 const MISSES_TO_REPORT = 2;
 
