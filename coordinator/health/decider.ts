@@ -53,6 +53,8 @@ const CALM_SWEEP_MS = 1_000;
 /** Own probes are asked for this long, and again before that ends, while the doubt lasts. Milliseconds. */
 const PROBE_MS = 5_000;
 const PROBE_RENEW_MS = 1_000;
+/** Coordinators repeat their votes more often than this; an older one is of somebody who went. Milliseconds. */
+const VOTE_FRESH_MS = 5_000;
 /** A tick this late means that we stood still: what arrived meanwhile has to be read first. Milliseconds. */
 const STALL_MS = 1_000;
 const AFTER_STALL_MS = 2_000;
@@ -61,8 +63,8 @@ const AFTER_STALL_MS = 2_000;
 type Track = {
   readonly epoch: number;
   readonly sinceMs: number;
-  /** By voter. */
-  readonly votes: Map<string, MemberVote>;
+  /** By voter, with when each arrived. */
+  readonly votes: Map<string, { readonly vote: MemberVote; readonly atMs: number }>;
   /** When a quorum of votes last had evidence. */
   informedAtMs: number;
   budgetHold: string | null;
@@ -119,7 +121,7 @@ export class Decider {
     const key = nodeKey(node);
     const record = this.#world.state.nodes.get(key);
     if (record === undefined || record.epoch !== vote.epoch) return;
-    this.#track(key, record, nowMs).votes.set(vote.ballot.voter, vote);
+    this.#track(key, record, nowMs).votes.set(vote.ballot.voter, { vote, atMs: nowMs });
     this.#dirty.add(key);
   }
 
@@ -130,7 +132,10 @@ export class Decider {
     this.#budget = new RemovalBudget();
     this.#queue.clear();
     // Votes of an earlier term may rest on evidence that is gone: everybody votes again.
-    for (const track of this.#tracks.values()) track.votes.clear();
+    for (const track of this.#tracks.values()) {
+      track.votes.clear();
+      track.informedAtMs = nowMs;
+    }
     this.#touchAll();
   }
 
@@ -169,19 +174,20 @@ export class Decider {
     const { record, cluster } = known;
     const track = this.#tracks.get(key);
     const judged = this.#judge.judge(record, cluster, track?.sinceMs ?? now.nowMs, now.nowMs);
-    const votes = new Map(track?.epoch === record.epoch ? track.votes : []);
-    votes.set(this.#world.coordinatorId, this.#judge.vote(record, judged));
+    const own = this.#judge.vote(record, judged);
+    const others = track?.epoch === record.epoch ? freshVotes(track, now.nowMs) : [];
+    const votes = [own, ...others.filter((vote) => vote.ballot.voter !== own.ballot.voter)];
     const counted = this.#tally(votes, cluster);
     const to = this.#desired(track?.informedAtMs ?? now.nowMs, record, counted, now.nowMs);
     const isConclusive = isConclusiveDeath(to, votes);
     const gate = to === record.state ? null : this.#gate(record, cluster, to, isConclusive, now);
     const budget = to === record.state ? null : (track?.budgetHold ?? null);
-    return { ...judged, record, cluster, tally: counted, votes: [...votes.values()], hold: gate ?? budget };
+    return { ...judged, record, cluster, tally: counted, votes, hold: gate ?? budget };
   }
 
   /** This coordinator's own vote, for the leader; null: it has none yet. */
   ownVote(node: NodeRef): MemberVote | null {
-    return this.#tracks.get(nodeKey(node))?.votes.get(this.#world.coordinatorId) ?? null;
+    return this.#tracks.get(nodeKey(node))?.votes.get(this.#world.coordinatorId)?.vote ?? null;
   }
 
   /** A process that stood still would take its own deafness for everybody's silence. */
@@ -215,11 +221,13 @@ export class Decider {
     const track = this.#track(key, record, nowMs);
     const judged = this.#judge.judge(record, cluster, track.sinceMs, nowMs);
     const { verdict } = judged;
-    track.votes.set(this.#world.coordinatorId, this.#judge.vote(record, judged));
-    const counted = this.#tally(track.votes, cluster);
+    const own = this.#judge.vote(record, judged);
+    track.votes.set(own.ballot.voter, { vote: own, atMs: nowMs });
+    const votes = freshVotes(track, nowMs);
+    const counted = this.#tally(votes, cluster);
     if (counted.kind !== "silent") track.informedAtMs = nowMs;
     const to = this.#desired(track.informedAtMs, record, counted, nowMs);
-    const isConclusive = isConclusiveDeath(to, track.votes);
+    const isConclusive = isConclusiveDeath(to, votes);
     // A death that has become certain is committed too: in panic it matters.
     const isNews = to !== record.state || (isConclusive && !record.isConclusive);
     const isWanted = isNews && this.#gate(record, cluster, to, isConclusive, now) === null;
@@ -231,8 +239,8 @@ export class Decider {
     return isDoubted ? probeWish(track, record, cluster, nowMs) : null;
   }
 
-  #tally(votes: ReadonlyMap<string, MemberVote>, cluster: ClusterConfig): Tally {
-    return tally([...votes.values()], cluster.policy.quorum, this.#world.members().length);
+  #tally(votes: readonly MemberVote[], cluster: ClusterConfig): Tally {
+    return tally(votes, cluster.policy.quorum, this.#world.members().length);
   }
 
   /** What the votes want the node to be; its committed state where they want nothing. */
@@ -283,7 +291,7 @@ export class Decider {
         loads.add(record);
       }
       this.#queue.propose(key, isBudgeted);
-      transitions.push(transitionOf(record, pending, track));
+      transitions.push(transitionOf(record, pending, freshVotes(track, nowMs)));
     }
     return transitions.length === 0 ? null : transitions;
   }
@@ -333,8 +341,12 @@ export class Decider {
   }
 }
 
-function isConclusiveDeath(to: NodeState, votes: ReadonlyMap<string, MemberVote>): boolean {
-  return to === "down" && [...votes.values()].some((vote) => vote.isConclusive);
+function isConclusiveDeath(to: NodeState, votes: readonly MemberVote[]): boolean {
+  return to === "down" && votes.some((vote) => vote.isConclusive);
+}
+
+function freshVotes(track: Track, nowMs: number): readonly MemberVote[] {
+  return [...track.votes.values()].filter(({ atMs }) => nowMs - atMs < VOTE_FRESH_MS).map(({ vote }) => vote);
 }
 
 /** Timeouts that take a node out of use cost budget; one that is out already, or an operator took out, does not. */
@@ -343,8 +355,7 @@ function needsBudget(record: NodeRecord, pending: Pending): boolean {
   return isRemoval && !pending.isConclusive && heldStateOf(record) === "healthy" && record.overlay === null;
 }
 
-function transitionOf(record: NodeRecord, pending: Pending, track: Track): Transition {
-  const votes = [...track.votes.values()];
+function transitionOf(record: NodeRecord, pending: Pending, votes: readonly MemberVote[]): Transition {
   const agreeing = votes.find((vote) => vote.verdict === pending.to) ?? votes[0];
   const cause = agreeing === undefined ? "" : agreeing.cause === "" ? agreeing.ballot.rule : agreeing.cause;
   return {

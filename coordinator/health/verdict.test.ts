@@ -79,7 +79,7 @@ test("a process that exited is down for certain, on the agent's word alone", () 
 
   assert.equal(verdict.state, "down");
   assert.equal(verdict.isConclusive, true);
-  assert.match(verdict.rule, /process exited and its port is closed, seen by agent local/);
+  assert.match(verdict.rule, /process exited and its port is closed, seen by local/);
 });
 
 test("an answer after the exit refutes it: a supervisor has restarted the service", () => {

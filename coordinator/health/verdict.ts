@@ -70,7 +70,7 @@ export function judge(evidence: readonly Evidence[], around: NodeSurroundings): 
 }
 
 /**
- * Certain death needs no waiting: the local agent saw the process exit and its port closed; or connections
+ * Certain death needs no waiting: somebody on its host saw the process exit and its port closed; or connections
  * are refused to the local agent and a remote observer, or to three remote ones. One observer's refusal may
  * be a firewall. Any answer since then refutes it.
  */
@@ -79,15 +79,14 @@ function conclusiveDeath(evidence: readonly Evidence[]): { rule: string; cause: 
     .filter(isAnswering)
     .reduce((latest, each) => Math.max(latest, each.memory.report.takenAtMs), Number.NEGATIVE_INFINITY);
   const exited = evidence.find(
-    ({ role, standing, memory }) =>
-      role === "local" &&
+    ({ standing, memory }) =>
       standing !== "stale" &&
       standing !== "unverified" &&
       memory.exitedAtMs !== null &&
       memory.exitedAtMs >= lastAnswerMs,
   );
   if (exited !== undefined) {
-    const rule = `the process exited and its port is closed, seen by agent ${exited.observer}`;
+    const rule = `the process exited and its port is closed, seen by ${exited.observer}`;
     return { rule, cause: `process exited; ${complaintText(exited)}` };
   }
   const refused = evidence.filter(
