@@ -8,6 +8,7 @@ import { systemClock } from "../../common/clock.js";
 import { silentLogger } from "../../common/logger.js";
 import type { ReplicatedLog } from "../../coordinator/log/replicated-log.js";
 import { openSingleMemberLog } from "../../coordinator/log/single-member-log.js";
+import { exportSnapshot, inspectSnapshot, restoreSnapshot } from "../../coordinator/log/storage/snapshots.js";
 import { verifyLog } from "../../coordinator/log/storage/verify.js";
 
 test("entries, snapshots and rolled segments survive a restart on the real disk", async (context) => {
@@ -53,6 +54,23 @@ test("a damaged file is refused with its offset, which verify finds too", async 
     code: "LOG_CORRUPT",
     message: new RegExp(`at offset ${report.damages[0]?.offset}`),
   });
+});
+
+test("a snapshot saved to a file starts another data directory", async (context) => {
+  const parent = await temporaryDirectory(context);
+  const path = join(parent, "backup.snap");
+  const snapshot = { last: { index: 12, term: 3 }, data: new TextEncoder().encode("the state") };
+  await exportSnapshot(path, snapshot, { memberId: "c1", clusterId: "01A", members: ["c1"], createdAtMs: 1 });
+
+  const header = await inspectSnapshot(path);
+  const dir = join(parent, "restored");
+  await restoreSnapshot({ directory: dir, snapshotPath: path, memberId: "c1", clock: systemClock });
+  const log = await openIn(dir);
+
+  assert.deepEqual(header.last, snapshot.last);
+  assert.deepEqual((await log.loadSnapshot())?.data, snapshot.data);
+  assert.deepEqual([log.status().commitIndex, log.leadership().term], [13, 4]);
+  await log.close();
 });
 
 function openIn(dir: string): Promise<ReplicatedLog> {

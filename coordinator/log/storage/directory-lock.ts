@@ -77,10 +77,17 @@ async function createExclusively(path: string, text: string): Promise<boolean> {
     }
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === "EEXIST") return false;
-    throw new ClusterduckError("DISK_FAILED", `Cannot create lock "${path}": ${messageOf(thrown)}`, {
-      cause: thrown,
-      hint: "The directory must exist and this user must be able to write to it",
-    });
+    const isFull = (thrown as NodeJS.ErrnoException).code === "ENOSPC";
+    throw new ClusterduckError(
+      isFull ? "DISK_FULL" : "DISK_FAILED",
+      `Cannot create lock "${path}": ${messageOf(thrown)}`,
+      {
+        cause: thrown,
+        hint: isFull
+          ? "Free space on that file system, then start again"
+          : "The directory must exist and this user must be able to write to it",
+      },
+    );
   }
 }
 

@@ -8,7 +8,7 @@ import { SimulatedDisk } from "../../../test/support/simulated-disk.js";
 import { LogStorage } from "./log-storage.js";
 import type { LogStorageOptions } from "./log-storage.js";
 import type { StoredEntry } from "./record.js";
-import { restoreSnapshot } from "./restore.js";
+import { restoreSnapshot } from "./snapshots.js";
 import { verifyLog } from "./verify.js";
 
 const MEMBERS = ["c1"];
