@@ -66,7 +66,11 @@ function translate(thrown: Status, address: string): ClusterduckError {
   const options = { cause: thrown };
   switch (thrown.code) {
     case status.UNAVAILABLE:
-      return new ClusterduckError("UNREACHABLE", `Cannot reach ${address}: ${thrown.details}`, options);
+      return new ClusterduckError(
+        "UNREACHABLE",
+        `Cannot reach ${address}: ${lastError(thrown.details)}`,
+        options,
+      );
     case status.DEADLINE_EXCEEDED:
       return new ClusterduckError("TIMED_OUT", `No answer from ${address} in time`, options);
     case status.CANCELLED:
@@ -93,6 +97,11 @@ function translate(thrown: Status, address: string): ClusterduckError {
         options,
       );
   }
+}
+
+/** grpc-js wraps what the socket said into sentences about itself. */
+function lastError(details: string): string {
+  return /Last error: (?:Error: )?(.+?)\.? Resolution note/.exec(details)?.[1] ?? details;
 }
 
 type Status = { readonly code: status; readonly details: string; readonly metadata?: Metadata };
