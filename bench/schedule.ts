@@ -3,6 +3,7 @@
  * Run: node --import tsx bench/schedule.ts [checks] [seconds]
  */
 import { createSchedule } from "../checks/schedule/create.js";
+import { SELF_DOUBT_DEFAULTS } from "../checks/schedule/self-doubt.js";
 import type { Check } from "../checks/check.js";
 import { systemClock } from "../common/clock.js";
 import type { CheckConfig } from "../common/config/model.js";
@@ -50,6 +51,7 @@ const schedule = createSchedule({
   onReports: (batch) => (reports += batch.length),
   // A busy machine must not stretch the intervals that are measured here.
   selfDoubtSource: null,
+  selfDoubtRules: { ...SELF_DOUBT_DEFAULTS, loopDelayMs: Infinity },
 });
 const addressOf = (index: number): string => `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}:6379`;
 schedule.assign(

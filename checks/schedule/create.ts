@@ -15,7 +15,7 @@ import type { ProcessWatcher } from "./process-evidence.js";
 import { createProcessWatcher } from "./process-watcher.js";
 import { ReportBatch } from "./report-batch.js";
 import type { Run } from "./run.js";
-import { NO_DOUBT, stepSelfDoubt } from "./self-doubt.js";
+import { NO_DOUBT, stepSelfDoubt, type SelfDoubtRules } from "./self-doubt.js";
 import { createSelfDoubtSource, type SelfDoubtSource } from "./self-doubt-source.js";
 import { PULSE_MS, StallLog } from "./stalls.js";
 import { Watch, type WatchHost } from "./watch.js";
@@ -34,6 +34,8 @@ export type ScheduleOptions = {
   readonly processWatcher?: ProcessWatcher | null;
   /** null: only what the schedule sees itself. Left out: this host's, unless time is virtual. */
   readonly selfDoubtSource?: SelfDoubtSource | null;
+  /** From when on signs count against this observer. Default: SELF_DOUBT_DEFAULTS. */
+  readonly selfDoubtRules?: SelfDoubtRules;
   /** Lets the event loop read before a timeout is believed. Only tests choose another. */
   readonly afterReads?: AfterReads;
 };
@@ -240,11 +242,9 @@ class WheelSchedule implements Schedule {
   #onSelfCheck(): void {
     const nowMs = this.#clock.monotonicMs();
     const signs = this.#doubtSource?.sample() ?? { cpuPressure: -1, canaryMs: null };
-    this.#doubt = stepSelfDoubt(this.#doubt, {
-      ...signs,
-      loopDelayP99Ms: this.#loopDelay.percentile(0.99, nowMs),
-      massLoss: this.#losses.massLoss(nowMs),
-    });
+    const loopDelayP99Ms = this.#loopDelay.percentile(0.99, nowMs);
+    const seen = { ...signs, loopDelayP99Ms, massLoss: this.#losses.massLoss(nowMs) };
+    this.#doubt = stepSelfDoubt(this.#doubt, seen, this.#options.selfDoubtRules);
     if (this.#watches.size > 0 || this.#doubt.level > 0)
       this.#wheel.set(this.#selfCheck, nowMs + SELF_CHECK_MS);
   }
