@@ -1,0 +1,80 @@
+import { resolve } from "node:path";
+
+import { systemClock } from "../common/clock.js";
+import { parseConfigText, readConfigText } from "../common/config/load.js";
+import { enterService } from "../common/daemon/service.js";
+import type { Logger } from "../common/logger.js";
+import { systemRandom } from "../common/random.js";
+import type { CoordinatorOptions, RunningCoordinator } from "./coordinator.js";
+import type { ConfigFile } from "./file-config.js";
+
+export type ServiceRequest = {
+  readonly program: string;
+  /** Reads the configuration, again at every SIGHUP. @throws ClusterduckError CONFIG_INVALID, CONFIG_UNREADABLE. */
+  readonly readFile: () => ConfigFile;
+  /** Null: none. */
+  readonly pidFile: string | null;
+  readonly logger: Logger;
+  /** A coordinator alone, or the embedded form. */
+  readonly start: (options: CoordinatorOptions) => Promise<RunningCoordinator>;
+  /** Called once it works. */
+  readonly onStarted?: (coordinator: RunningCoordinator) => void;
+};
+
+/**
+ * Runs a coordinator until SIGTERM or SIGINT. SIGHUP reads the configuration again: a valid one is committed,
+ * any other is logged and changes nothing.
+ * @throws ClusterduckError when it cannot start, or the error that its log or its state failed with.
+ */
+export async function runCoordinatorService(request: ServiceRequest): Promise<void> {
+  const { logger } = request;
+  const file = request.readFile();
+  let coordinator: RunningCoordinator | null = null;
+  let end: (failure: { readonly error: unknown } | null) => void = () => undefined;
+  const ended = new Promise<{ readonly error: unknown } | null>((resolve) => {
+    end = resolve;
+  });
+  const service = enterService({
+    program: request.program,
+    logger,
+    pidFile: request.pidFile,
+    onStop: () => end(null),
+    onReload: () => reload(request, coordinator),
+  });
+  try {
+    coordinator = await request.start({
+      file,
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      env: process.env,
+      onFailure: (error) => end({ error }),
+    });
+    request.onStarted?.(coordinator);
+    await service.ready(`coordinator ${coordinator.id} at ${coordinator.grpcAddress}`);
+    const failure = await ended;
+    await coordinator.stop();
+    if (failure !== null) throw failure.error;
+  } finally {
+    await service.close();
+  }
+}
+
+/** A file as `readFile` wants it. */
+export function readConfigFile(path: string): ConfigFile {
+  const text = readConfigText(path);
+  // Relative paths in it count from its own folder.
+  return { text, config: parseConfigText(text, resolve(path)) };
+}
+
+async function reload(request: ServiceRequest, coordinator: RunningCoordinator | null): Promise<void> {
+  const { logger } = request;
+  if (coordinator === null) return;
+  try {
+    const { hasChanged } = await coordinator.reload(request.readFile());
+    logger.info("config.reloaded", { has_changed: hasChanged });
+  } catch (error) {
+    coordinator.reloadFailed();
+    logger.error("config.reload_failed", { error });
+  }
+}
