@@ -49,7 +49,7 @@ export type NodeJudgement = Judged & {
 /** Nodes whose state and verdict differ are looked at this often, for what only time changes. Milliseconds. */
 const SWEEP_MS = 250;
 /** The others. */
-const CALM_SWEEP_MS = 1_000;
+const CALM_SWEEP_MS = 1_500;
 /** Own probes are asked for this long, and again before that ends, while the doubt lasts. Milliseconds. */
 const PROBE_MS = 5_000;
 const PROBE_RENEW_MS = 1_000;

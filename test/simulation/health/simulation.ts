@@ -33,6 +33,8 @@ export type SimulationOptions = {
 export type SimulatedCut = { readonly atMs: number; readonly transitions: readonly Transition[] };
 
 const OWN = "c1";
+/** Time to read what arrived during a stall. Milliseconds. */
+const BACKLOG_MS = 300;
 const WALL_START_MS = 1_800_000_000_000;
 
 export class Simulation {
@@ -62,6 +64,7 @@ export class Simulation {
   #boots = 0;
   #wakeAtMs = Infinity;
   #isStalled = false;
+  #isDeaf = false;
   #heldCalls: (() => void)[] = [];
 
   constructor(options: SimulationOptions) {
@@ -169,13 +172,17 @@ export class Simulation {
     this.#input(() => this.#decider.heartbeat(id, { level, cause: "simulated" }));
   }
 
-  /** The coordinator's process stands still: everything that arrives is read afterwards. */
+  /** The coordinator's process stands still. Its timers run before it has read what arrived meanwhile. */
   stall(durationMs: number): void {
     this.#isStalled = true;
+    this.#isDeaf = true;
     this.timeline.in(durationMs, () => {
       this.#isStalled = false;
-      // Timers that were due run before sockets are read.
       this.#tick();
+    });
+    this.timeline.in(durationMs + BACKLOG_MS, () => {
+      if (this.#isStalled) return;
+      this.#isDeaf = false;
       for (const call of this.#heldCalls.splice(0)) call();
       this.#tick();
     });
@@ -219,7 +226,7 @@ export class Simulation {
   }
 
   #input(call: () => void): void {
-    if (this.#isStalled) {
+    if (this.#isDeaf) {
       this.#heldCalls.push(call);
       return;
     }
