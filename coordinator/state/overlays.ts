@@ -13,13 +13,3 @@ export function expiredOverlays(state: Pick<StateView, "nodes">, nowMs: number):
   }
   return expired;
 }
-
-/** When the next overlay ends, Unix milliseconds; null: none does by itself. */
-export function nextOverlayEnd(state: Pick<StateView, "nodes">): number | null {
-  let next: number | null = null;
-  for (const { overlay } of state.nodes.values()) {
-    const untilMs = overlay?.untilMs ?? null;
-    if (untilMs !== null && (next === null || untilMs < next)) next = untilMs;
-  }
-  return next;
-}
