@@ -258,7 +258,7 @@ function fakeFleet() {
         host: id,
         isConnected: true,
         lastHeartbeatMs: 0,
-        selfDoubt: { score: 0, cause: "", isAbstaining: false } as unknown as AgentSession["selfDoubt"],
+        selfDoubt: { level: 0, cause: "", loopDelayP99Ms: 0, cpuPressure: -1 },
         proxies,
         labels: {},
         version: "1",

@@ -87,6 +87,7 @@ test("an older order is refused after a restart too", async (t) => {
 test("no request fails during 20 reloads under load", async (t) => {
   const { applier, front, webs } = await serving(t, { webs: 2 });
   const load = startLoad(front.port);
+  const times: number[] = [];
 
   for (let round = 0; round < 20; round++) {
     const options = { backendOptions: [`http-response set-header x-round ${round}`] };
@@ -98,10 +99,15 @@ test("no request fails during 20 reloads under load", async (t) => {
       signal,
     );
     assert.equal(outcome.method, "reload", outcome.error);
+    times.push(outcome.durationMs);
     assert.equal(outcome.error, "");
   }
 
   const result = await load.end();
+  times.sort((a, b) => a - b);
+  t.diagnostic(
+    `validate, write, reload, prove: median ${times[10]?.toFixed(0)} ms; ${JSON.stringify(result)}`,
+  );
   assert.ok(result.fresh > 100, `only ${result.fresh} requests on fresh connections`);
   assert.ok(result.kept > 100, `only ${result.kept} requests on kept connections`);
   assert.deepEqual(result.failures, []);
