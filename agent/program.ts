@@ -1,22 +1,28 @@
-import { readRole } from "../common/daemon/messages.js";
-import { runWatchdog } from "../common/daemon/watchdog.js";
-import { runAgentCli } from "./cli.js";
+import { ClusterduckError } from "../common/errors.js";
+import { daemonMain } from "../common/daemon/command-line.js";
+import type { DaemonProgram } from "../common/daemon/command-line.js";
+import { runAgentService } from "./service.js";
+import { addStatusCommand } from "./status-command.js";
 
-/** duck-agent. Started again by `-d` it is the watchdog, which starts the agent proper. */
-const role = readRole(process.env);
-if (role?.role === "watchdog") {
-  process.exitCode = await runWatchdog(role);
-} else {
-  process.exitCode = await runAgentCli(process.argv.slice(2), {
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
-    // A reader that goes away (`| head`) ends what follows a log.
-    signal: untilClosed(process.stdout),
-  });
-}
+const PROGRAM = "duck-agent";
 
-function untilClosed(stream: NodeJS.WriteStream): AbortSignal {
-  const controller = new AbortController();
-  stream.on("error", () => controller.abort());
-  return controller.signal;
-}
+const program: DaemonProgram = {
+  name: PROGRAM,
+  description: "Checks the services beside it, reports to the coordinators, and applies what they render",
+  places: ({ agent }) => ({ pidFile: agent.pidFile, logDir: agent.logDir, stateDir: agent.stateDir }),
+  summary: ({ agent }) => ({
+    line:
+      `agent "${agent.id}", ${agent.coordinators.length} coordinators, ${agent.nodes.length} nodes, ` +
+      `${Object.keys(agent.proxies).length} proxies`,
+    warnings:
+      agent.coordinators.length === 0 ? ["agent.coordinators is empty, so the agent cannot start"] : [],
+  }),
+  run: async ({ file, config, pidFile, logger }) => {
+    if (config === null)
+      throw new ClusterduckError("INVALID_ARGUMENT", "An agent needs a configuration file");
+    await runAgentService({ program: PROGRAM, file, config: config.agent, pidFile, logger });
+  },
+  addCommands: addStatusCommand,
+};
+
+await daemonMain(program);
