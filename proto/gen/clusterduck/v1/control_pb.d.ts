@@ -287,7 +287,7 @@ export declare type ListNodesRequest = Message<"clusterduck.v1.ListNodesRequest"
   cluster: string;
 
   /**
-   * Empty: all nodes of the cluster.
+   * Empty: all nodes. Without a cluster: the nodes of this address in any cluster, perhaps none.
    *
    * @generated from field: string addr = 2;
    */
@@ -467,6 +467,13 @@ export declare type AddNodeResponse = Message<"clusterduck.v1.AddNodeResponse"> 
    * @generated from field: uint64 index = 2;
    */
   index: bigint;
+
+  /**
+   * It was there already: nothing was changed.
+   *
+   * @generated from field: bool is_unchanged = 3;
+   */
+  isUnchanged: boolean;
 };
 
 /**
@@ -555,6 +562,13 @@ export declare type SetNodeIntentResponse = Message<"clusterduck.v1.SetNodeInten
    * @generated from field: uint64 index = 2;
    */
   index: bigint;
+
+  /**
+   * It was so already: nothing was changed.
+   *
+   * @generated from field: bool is_unchanged = 3;
+   */
+  isUnchanged: boolean;
 };
 
 /**
@@ -1167,7 +1181,7 @@ export declare type WatchEventsRequest = Message<"clusterduck.v1.WatchEventsRequ
   cluster: string;
 
   /**
-   * Empty: all types.
+   * Empty: all types. "agent" stands for all that begin with "agent.", and so on.
    *
    * @generated from field: repeated string types = 4;
    */
@@ -1211,7 +1225,8 @@ export declare type Event = Message<"clusterduck.v1.Event"> & {
   term: bigint;
 
   /**
-   * "state", "nodes", "active", "agent.lost", "agent.found", "config", "intent", "run", ...
+   * "state", "nodes", "active", "overlay", "config", "panic", "agent.found", "agent.lost", "run.finished",
+   * "delivery.failed", "delivery.converged".
    *
    * @generated from field: string type = 3;
    */
