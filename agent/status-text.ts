@@ -1,18 +1,16 @@
 import Table from "cli-table3";
 import prettyMilliseconds from "pretty-ms";
+import { ABSTAIN_LEVEL } from "../common/model/assignment.js";
 import type { AgentStatus } from "./status.js";
 
 /** Whether every coordinator is there and the agent trusts its own eyes. */
 export function isWell(status: AgentStatus): boolean {
   return (
     status.streams.every(({ state }) => state === "connected") &&
-    status.selfDoubt.level < ABSTAINS_FROM &&
+    status.selfDoubt.level < ABSTAIN_LEVEL &&
     status.proxies.every(({ error }) => error === "")
   );
 }
-
-/** From this self-doubt on an agent's observations do not count. */
-const ABSTAINS_FROM = 4;
 
 /** `duck-agent status` for people. */
 export function describeStatus(status: AgentStatus): string {

@@ -17,6 +17,7 @@ const CHECKS = {
   format: ["prettier", "--check", "--log-level=warn", "."],
   "dead code": ["knip", "--no-progress"],
   "proto lint": ["buf", "lint"],
+  package: ["publint", "--strict"],
 };
 
 const args = process.argv.slice(2);

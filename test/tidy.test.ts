@@ -138,7 +138,7 @@ function importsOf(file: string): readonly Import[] {
     const target = importTarget(node);
     if (target !== null && target.specifier.startsWith(".")) {
       const to = relative(ROOT, resolve(ROOT, dirname(file), target.specifier)).replace(/\.js$/, ".ts");
-      if (!to.startsWith("proto/gen/")) found.push({ from: file, to, isTypeOnly: target.isTypeOnly });
+      if (!to.startsWith("proto/gen/") && !to.endsWith(".json")) found.push({ from: file, to, isTypeOnly: target.isTypeOnly });
     }
     ts.forEachChild(node, visit);
   };

@@ -1,7 +1,5 @@
 import type { SelfDoubt } from "../schedule.js";
 
-/** An observer that doubts itself this much does not vote. */
-export const ABSTAIN_LEVEL = 4;
 const LEVEL_MAX = 8;
 
 /** Signs taken about once a second. */

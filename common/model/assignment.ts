@@ -14,10 +14,13 @@ export type ScheduledNode = {
 
 /** How far an observer trusts itself, after Lifeguard (Dadgar et al., 2018). */
 export type SelfDoubt = {
-  /** 0: sure. Timeouts and intervals stretch by (1 + level). From 4 on the observer abstains. At most 8. */
+  /** 0: sure. Timeouts and intervals stretch by (1 + level). From `ABSTAIN_LEVEL` on the observer abstains. At most 8. */
   readonly level: number;
   readonly cause: string;
   readonly loopDelayP99Ms: number;
   /** Kernel's CPU pressure "some avg10" in percent; -1 where the kernel does not tell. */
   readonly cpuPressure: number;
 };
+
+/** Self-doubt from which an observer does not vote. */
+export const ABSTAIN_LEVEL = 4;

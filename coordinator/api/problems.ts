@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
 import type { ProblemSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { BalancerStatus, ControlContext } from "./context.js";
 
@@ -102,7 +103,7 @@ function doubtProblems({ fleet, schedule, coordinatorId }: ControlContext): Prob
     .map(({ subject, doubt }) => ({
       severity: "warning",
       subject,
-      message: `Doubts itself (${doubt.level} of 8): ${doubt.cause}${doubt.level >= 4 ? "; it abstains" : ""}`,
+      message: `Doubts itself (${doubt.level} of 8): ${doubt.cause}${doubt.level >= ABSTAIN_LEVEL ? "; it abstains" : ""}`,
       hint: "duckctl agents list",
     }));
 }

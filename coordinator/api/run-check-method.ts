@@ -1,6 +1,6 @@
 import { ClusterduckError } from "../../common/errors.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
-import { outcomeToWire } from "../../common/wire/ballot.js";
+import { outcomeToWire } from "../../common/wire/observation.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ControlContext } from "./context.js";
 import { readNodeRef, requireCluster, requireNode } from "./lookup.js";

@@ -1,4 +1,5 @@
 /** Weighs one observer's last word on one check: does it count now, and what does it say? */
+import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
 import type { CheckConfig } from "../../common/config/model.js";
 import type { BallotEvidence } from "../../common/model/cut.js";
 import type { CheckMemory, ObserverMemory } from "./knowledge.js";
@@ -39,9 +40,6 @@ export type Evidence = {
   /** The next word should have come by now: holds what is, but no longer contradicts others. */
   readonly isOverdue: boolean;
 };
-
-/** Self-doubt from which an observer abstains. */
-export const ABSTAIN_LEVEL = 4;
 
 /** The shortest time for which a report counts, so that fast checks survive a short silence. Milliseconds. */
 const FRESH_MIN_MS = 5_000;

@@ -1,8 +1,9 @@
 /** Puts together what was heard of one node, and judges it. */
+import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
 import type { CheckConfig, ClusterConfig } from "../../common/config/model.js";
 import { nodeKey } from "../../common/model/node.js";
 import type { NodeRecord } from "../state/model.js";
-import { ABSTAIN_LEVEL, freshnessMs, toBallotEvidence, weigh } from "./evidence.js";
+import { freshnessMs, toBallotEvidence, weigh } from "./evidence.js";
 import type { Evidence, Role } from "./evidence.js";
 import type { Knowledge } from "./knowledge.js";
 import { judge } from "./verdict.js";

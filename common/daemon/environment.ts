@@ -1,0 +1,2 @@
+/** As `process.env`, so that a test brings its own. */
+export type ProcessEnvironment = Readonly<Record<string, string | undefined>>;
