@@ -117,6 +117,9 @@ test("stop removes a stale pid file and signals nobody", async (context) => {
   });
 });
 
-test("a directory that cannot be written is an error with a way out", () => {
-  assert.throws(() => claimPidFile("/proc/none/duck.pid", "duck-test"), { code: "DISK_FAILED" });
+test("a directory that cannot be written is an error with a way out", (context) => {
+  const { path } = place(context);
+  writeFileSync(path, "a file, where a directory would have to be");
+
+  assert.throws(() => claimPidFile(join(path, "run", "duck.pid"), "duck-test"), { code: "DISK_FAILED" });
 });

@@ -34,7 +34,7 @@ export function claimPidFile(path: string, program: string, pid: number = proces
       hint: "choose a pid_file in a directory that this user may write to",
     });
   } finally {
-    rmSync(draft, { force: true });
+    removeQuietly(draft);
   }
   return { path, remove: () => removeIfOwn(path, own) };
 }
@@ -100,6 +100,15 @@ function bury(path: string, stale: ProcessId | null): void {
 function removeIfOwn(path: string, own: ProcessId): void {
   const holder = readPidFile(path);
   if (holder?.pid === own.pid && holder.start === own.start) rmSync(path, { force: true });
+}
+
+/** Even `force` throws when a part of the path is a file; the error that led here matters more. */
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // Nothing of ours is left there then.
+  }
 }
 
 function format({ pid, start, boot }: ProcessId): string {
