@@ -4,7 +4,7 @@ export type AttributeValue = string | number | boolean;
 
 /**
  * Reads `weight=10 backup=true comment="the new one"`: numbers and true/false as such, the rest as text.
- * @throws ClusterduckError INVALID_ARGUMENT for what has no `=` or names an attribute twice.
+ * @throws ClusterduckError INVALID_ARGUMENT for what has no `=`, names an attribute twice or is not one line.
  */
 export function parseAttributes(words: readonly string[]): Record<string, AttributeValue> {
   const attributes: Record<string, AttributeValue> = {};
@@ -15,6 +15,13 @@ export function parseAttributes(words: readonly string[]): Record<string, Attrib
       throw new ClusterduckError(
         "INVALID_ARGUMENT",
         `Invalid attribute ${JSON.stringify(word)}: expected NAME=VALUE, as in weight=10`,
+      );
+    }
+    // They end up in proxies' files and commands' environments, a line each.
+    if (/\p{Cc}/u.test(word)) {
+      throw new ClusterduckError(
+        "INVALID_ARGUMENT",
+        `Invalid attribute ${JSON.stringify(word)}: a value is one line without control characters`,
       );
     }
     if (Object.hasOwn(attributes, name)) {

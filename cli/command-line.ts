@@ -16,8 +16,9 @@ import { addTriggerCommands } from "./commands/triggers.js";
 import { EXIT, exitCodeOf } from "./exit-code.js";
 import type { CliIo } from "./io.js";
 import { durationOption } from "./options.js";
-import { FORMATS } from "./output/print.js";
+import { FORMATS, printData } from "./output/print.js";
 import { DEFAULT_SERVER } from "./session.js";
+import type { GlobalOptions } from "./session.js";
 
 const TIMEOUT_MS = 10_000;
 
@@ -58,7 +59,6 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
     .addOption(
       durationOption("--timeout <duration>", "how long to wait for an answer").default(TIMEOUT_MS, "10s"),
     )
-    .showHelpAfterError("(--help tells more)")
     .enablePositionalOptions(false)
     .configureOutput({ writeOut: io.out, writeErr: io.err })
     .exitOverride();
@@ -78,10 +78,13 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
   program
     .command("version")
     .description("print the version")
-    .action(() => {
-      io.out(`${VERSION}\n`);
+    .action((_options, command: Command) => {
+      const { output } = command.optsWithGlobals<GlobalOptions>();
+      if (output === "json" || output === "yaml") printData(io, output, { version: VERSION });
+      else io.out(`${VERSION}\n`);
     });
   addCompletionCommands(program, context);
+  tellHelp(program);
   inheritSettings(program, io);
   return program;
 }
@@ -90,8 +93,16 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
 function inheritSettings(command: Command, io: CliIo): void {
   for (const child of command.commands) {
     child.exitOverride().configureOutput({ writeOut: io.out, writeErr: io.err });
+    tellHelp(child);
     inheritSettings(child, io);
   }
+}
+
+/** A wrong command line is answered as every other error is: with the next command. */
+function tellHelp(command: Command): void {
+  const path: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) path.unshift(at.name());
+  command.showHelpAfterError(`  try: ${path.join(" ")} --help`);
 }
 
 function tellError(thrown: unknown, io: CliIo): void {

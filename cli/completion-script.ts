@@ -13,7 +13,7 @@ const SCRIPTS: Readonly<Record<Shell, string>> = {
   local -a words
   read -ra words <<< "$line"
   [[ "$line" == *[[:space:]] ]] && words+=("")
-  word="\${words[-1]}"
+  word="\${words[\${#words[@]}-1]}"
   prefix=""
   [[ "$word" == *:* && "$COMP_WORDBREAKS" == *:* ]] && prefix="\${word%:*}:"
   COMPREPLY=()

@@ -1,7 +1,14 @@
 import type { Command } from "commander";
 
 export type Candidate = { readonly word: string; readonly description: string };
-export type LiveNames = { readonly clusters: readonly string[]; readonly nodes: readonly string[] };
+export type LiveNames = {
+  readonly clusters: readonly string[];
+  /** `cluster/addr` */
+  readonly nodes: readonly string[];
+  /** `cluster/trigger` */
+  readonly triggers: readonly string[];
+  readonly balancers: readonly string[];
+};
 
 /**
  * What could stand where the cursor is: subcommands, options, values of options with choices, and the names
@@ -82,13 +89,30 @@ async function argumentCandidates(
         ...nodes.map((word) => ({ word, description: "node" })),
       ];
     }
+    case "balancer":
+      return (await names()).balancers.map((word) => ({ word, description: "balancer" }));
     case "addr":
-      return (await names()).nodes
-        .filter((node) => cluster !== undefined && node.startsWith(`${cluster}/`))
-        .map((node) => ({ word: node.slice((cluster ?? "").length + 1), description: "node" }));
+      return within((await names()).nodes, cluster).map((word) => ({ word, description: "node" }));
+    case "trigger":
+      return within((await names()).triggers, cluster).map((word) => ({ word, description: "trigger" }));
     default:
       return [];
   }
+}
+
+/** What stands below a cluster in names like `cluster/name`. */
+function within(names: readonly string[], cluster: string | undefined): readonly string[] {
+  const prefix = `${cluster ?? ""}/`;
+  return names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+}
+
+/** The server that a command line under way names: its live names are wanted. */
+export function serverIn(words: readonly string[]): string | undefined {
+  for (const [at, word] of words.slice(0, -1).entries()) {
+    if (word === "-s" || word === "--server") return words[at + 1];
+    if (word.startsWith("--server=")) return word.slice("--server=".length);
+  }
+  return undefined;
 }
 
 function takesValue(command: Command, word: string): boolean {

@@ -13,24 +13,24 @@ export async function entityTree(session: Session): Promise<PlainObject> {
     control.listChecks({}, call),
     control.listAgents({}, call),
   ]);
+  const nodesOf = groupByCluster(nodes.nodes);
+  const checksOf = groupByCluster(checks.checks);
+  const triggersOf = groupByCluster(triggers.triggers);
   return {
     clusters: Object.fromEntries(
-      clusters.clusters.map((cluster) => [
-        cluster.name,
+      clusters.clusters.map(({ name, type, balancers }) => [
+        name,
         {
-          type: cluster.type,
+          type,
           nodes: Object.fromEntries(
-            nodes.nodes
-              .filter((node) => node.cluster === cluster.name)
-              .map((node) => [node.addr, node.overlay === "" ? stateWord(node.state) : node.overlay]),
+            (nodesOf.get(name) ?? []).map((node) => [
+              node.addr,
+              node.overlay === "" ? stateWord(node.state) : node.overlay,
+            ]),
           ),
-          checks: [
-            ...new Set(
-              checks.checks.filter((each) => each.cluster === cluster.name).map((each) => each.check),
-            ),
-          ],
-          triggers: triggers.triggers.filter((each) => each.cluster === cluster.name).map((each) => each.id),
-          balancers: cluster.balancers,
+          checks: [...new Set((checksOf.get(name) ?? []).map((each) => each.check))],
+          triggers: (triggersOf.get(name) ?? []).map((each) => each.id),
+          balancers,
         },
       ]),
     ),
@@ -38,29 +38,73 @@ export async function entityTree(session: Session): Promise<PlainObject> {
   };
 }
 
-/**
- * The part of a tree below a path.
- * @throws ClusterduckError NOT_FOUND that lists what there is instead.
- */
-export function subtree(tree: PlainObject, path: readonly string[]): Plain {
-  let at: Plain = tree;
-  for (const step of path.flatMap((part) => splitStep(part))) {
-    const isObject = typeof at === "object" && at !== null && !Array.isArray(at);
-    if (!isObject || !Object.hasOwn(at as PlainObject, step)) {
-      const there = isObject ? Object.keys(at as PlainObject) : [];
-      throw new ClusterduckError(
-        "NOT_FOUND",
-        `Nothing named ${JSON.stringify(step)}: ${there.length === 0 ? "there is nothing below" : `there is ${there.join(", ")}`}`,
-      );
-    }
-    at = (at as PlainObject)[step] ?? null;
+function groupByCluster<Item extends { readonly cluster: string }>(
+  items: readonly Item[],
+): ReadonlyMap<string, readonly Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const known = groups.get(item.cluster);
+    if (known === undefined) groups.set(item.cluster, [item]);
+    else known.push(item);
   }
-  return at;
+  return groups;
 }
 
-/** `clusters/web/nodes` is three steps; `unix:/run/a.sock` is one. */
-function splitStep(part: string): readonly string[] {
-  return part.includes(":") ? [part] : part.split("/").filter((step) => step !== "");
+/**
+ * The part of a tree below a path: `clusters web nodes` and `clusters/web/nodes` alike. A list's entries are
+ * steps too. Names may hold slashes, so the longest name that fits is taken.
+ * @throws ClusterduckError NOT_FOUND that lists what there is instead.
+ */
+export function subtree(
+  tree: PlainObject,
+  path: readonly string[],
+): { readonly tree: Plain; readonly at: readonly string[] } {
+  let rest = path.join("/").replace(/^\/+|\/+$/g, "");
+  let here: Plain = tree;
+  const at: string[] = [];
+  while (rest !== "") {
+    const names = stepsOf(here);
+    const step = names
+      .filter((name) => rest === name || rest.startsWith(`${name}/`))
+      .sort((left, right) => right.length - left.length)[0];
+    if (step === undefined) throw nothingNamed(rest, at, names);
+    at.push(step);
+    here = isBranch(here) ? (here[step] ?? null) : step;
+    rest = rest.slice(step.length + 1);
+  }
+  return { tree: here, at };
+}
+
+/** The path of everything that has nothing below it, as `subtree` takes it. */
+export function leafPaths(tree: Plain, at: readonly string[]): readonly string[] {
+  const isEmptyBranch = isBranch(tree) && Object.keys(tree).length === 0;
+  if (Array.isArray(tree)) return tree.map((item) => [...at, formatScalar(item)].join("/"));
+  if (!isBranch(tree) || isEmptyBranch) return at.length === 0 || isEmptyBranch ? [] : [at.join("/")];
+  return Object.entries(tree).flatMap(([name, below]) => leafPaths(below, [...at, name]));
+}
+
+function stepsOf(tree: Plain): readonly string[] {
+  if (Array.isArray(tree)) return tree.map(formatScalar);
+  return isBranch(tree) ? Object.keys(tree) : [];
+}
+
+function isBranch(tree: Plain): tree is PlainObject {
+  return typeof tree === "object" && tree !== null && !Array.isArray(tree);
+}
+
+const NAMES_SHOWN = 8;
+
+function nothingNamed(rest: string, at: readonly string[], names: readonly string[]): ClusterduckError {
+  const more = names.length > NAMES_SHOWN ? ` and ${names.length - NAMES_SHOWN} more` : "";
+  const there = names.length === 0 ? "nothing" : `${names.slice(0, NAMES_SHOWN).join(", ")}${more}`;
+  const place = at.length === 0 ? "" : ` below ${at.join("/")}`;
+  return new ClusterduckError(
+    "NOT_FOUND",
+    `Nothing named ${JSON.stringify(rest)}${place}: there is ${there}`,
+    {
+      hint: ["duckctl ls", ...at].join(" "),
+    },
+  );
 }
 
 /** A tree in indented lines. */
@@ -70,8 +114,7 @@ export function formatTree(tree: Plain, depth = 0): string {
   if (typeof tree !== "object" || tree === null) return `${indent}${formatScalar(tree)}\n`;
   return Object.entries(tree)
     .map(([name, value]) => {
-      const isBranch = typeof value === "object" && value !== null;
-      return isBranch
+      return typeof value === "object" && value !== null
         ? `${indent}${name}\n${formatTree(value, depth + 1)}`
         : `${indent}${name}  ${formatScalar(value)}\n`;
     })

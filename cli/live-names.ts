@@ -7,20 +7,31 @@ import { serverOf } from "./session.js";
 /** A shell waits for us at every Tab: live names come at once or not at all. Milliseconds. */
 const NAMES_TIMEOUT_MS = 700;
 
-/** Names of clusters and nodes, for completion; empty when no coordinator answers in time. */
-export async function liveNames(io: CliIo): Promise<LiveNames> {
-  const client = createGrpcClient(ControlService, serverOf({}, io.env));
+/** Names of what lives, for completion; empty when no coordinator answers in time. */
+export async function liveNames(io: CliIo, server: string | undefined): Promise<LiveNames> {
   try {
-    const [{ clusters }, { nodes }] = await Promise.all([
-      client.call.listClusters({}, { timeoutMs: NAMES_TIMEOUT_MS }),
-      client.call.listNodes({}, { timeoutMs: NAMES_TIMEOUT_MS }),
+    return await askNames(serverOf(server === undefined ? {} : { server }, io.env));
+  } catch {
+    return { clusters: [], nodes: [], triggers: [], balancers: [] };
+  }
+}
+
+async function askNames(server: string): Promise<LiveNames> {
+  const client = createGrpcClient(ControlService, server);
+  const call = { timeoutMs: NAMES_TIMEOUT_MS };
+  try {
+    const [{ clusters }, { nodes }, { triggers }, { balancers }] = await Promise.all([
+      client.call.listClusters({}, call),
+      client.call.listNodes({}, call),
+      client.call.listTriggers({}, call),
+      client.call.listBalancers({}, call),
     ]);
     return {
       clusters: clusters.map((cluster) => cluster.name),
       nodes: nodes.map((node) => `${node.cluster}/${node.addr}`),
+      triggers: triggers.map((trigger) => `${trigger.cluster}/${trigger.id}`),
+      balancers: balancers.map((balancer) => balancer.name),
     };
-  } catch {
-    return { clusters: [], nodes: [] };
   } finally {
     client.close();
   }

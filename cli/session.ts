@@ -1,6 +1,8 @@
 import { createGrpcClient } from "../common/grpc/client.js";
 import type { ServiceClient } from "../common/grpc/service.js";
+import { formatDuration } from "../common/duration.js";
 import { ClusterduckError } from "../common/errors.js";
+import { canonicalAddress } from "../common/model/address.js";
 import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
 import type { CliIo } from "./io.js";
 import type { Format } from "./output/print.js";
@@ -25,10 +27,26 @@ export type Session = {
 /** The embedded form and a coordinator beside us listen here. */
 export const DEFAULT_SERVER = "127.0.0.1:7400";
 
-/** Precedence: flag, then DUCK_SERVER, then the coordinator on this host. */
+const DEFAULT_PORT = "7400";
+
+/**
+ * Precedence: flag, then DUCK_SERVER, then the coordinator on this host. A host alone means the usual port.
+ * @throws ClusterduckError INVALID_ARGUMENT for what cannot be an address.
+ */
 export function serverOf(options: Pick<GlobalOptions, "server">, env: CliIo["env"]): string {
-  const server = options.server ?? env["DUCK_SERVER"] ?? "";
-  return server === "" ? DEFAULT_SERVER : server;
+  const written = (options.server ?? env["DUCK_SERVER"] ?? "").trim();
+  if (written === "") return DEFAULT_SERVER;
+  const isHostAlone = /^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])$/.test(written);
+  try {
+    return canonicalAddress(isHostAlone ? `${written}:${DEFAULT_PORT}` : written);
+  } catch (thrown) {
+    const from = options.server === undefined ? "DUCK_SERVER" : "--server";
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Invalid server ${JSON.stringify(written)}: expected HOST, HOST:PORT, [v6]:PORT or unix:/PATH`,
+      { cause: thrown, hint: `${from === "--server" ? "--server " : "DUCK_SERVER="}${DEFAULT_SERVER}` },
+    );
+  }
 }
 
 /** Opens a session for one command and closes it whatever happens. */
@@ -47,16 +65,40 @@ export async function withSession<Result>(
       call: { signal: io.signal, timeoutMs: options.timeout },
     });
   } catch (thrown) {
-    throw explainUnreachable(thrown, server);
+    throw explainUnreachable(thrown, server, options.timeout);
   } finally {
     client.close();
   }
 }
 
-function explainUnreachable(thrown: unknown, server: string): unknown {
-  if (!(thrown instanceof ClusterduckError) || thrown.code !== "UNREACHABLE") return thrown;
-  return new ClusterduckError("UNREACHABLE", `Cannot reach a coordinator at ${server}`, {
-    cause: thrown,
-    hint: "start one with `duck-coordinator`, or name it with --server HOST:PORT or DUCK_SERVER",
-  });
+function explainUnreachable(thrown: unknown, server: string, timeoutMs: number): unknown {
+  if (!(thrown instanceof ClusterduckError)) return thrown;
+  if (thrown.code === "TIMED_OUT") {
+    return new ClusterduckError("TIMED_OUT", `No answer from ${server} within ${formatDuration(timeoutMs)}`, {
+      cause: thrown,
+      hint: "give it longer with --timeout, as in --timeout 30s",
+    });
+  }
+  if (thrown.code !== "UNREACHABLE") return thrown;
+  const why = reasonOf(thrown.message);
+  return new ClusterduckError(
+    "UNREACHABLE",
+    `Cannot reach a coordinator at ${server}${why === "" ? "" : `: ${why}`}`,
+    {
+      cause: thrown,
+      hint: "start one with `duck-coordinator`, or name it with --server HOST:PORT or DUCK_SERVER",
+    },
+  );
+}
+
+/** The few words of a transport's error that help. */
+function reasonOf(message: string): string {
+  if (/ECONNREFUSED/.test(message)) return "connection refused";
+  if (/Name resolution failed|ENOTFOUND|EAI_AGAIN/.test(message)) return "the host's name is not known";
+  if (/ENOENT/.test(message)) return "there is no such socket";
+  if (/EACCES|EPERM/.test(message)) return "permission denied";
+  if (/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(message)) return "the host does not answer";
+  if (/ECONNRESET|Protocol error|PROTOCOL_ERROR|HPE_|closed/i.test(message))
+    return "what listens there does not speak gRPC";
+  return "";
 }

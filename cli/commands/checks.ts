@@ -5,7 +5,7 @@ import type { Observation } from "../../proto/gen/clusterduck/v1/model_pb.js";
 import { EXIT } from "../exit-code.js";
 import type { CliIo } from "../io.js";
 import { CHECKS, outcomeWord } from "../listings.js";
-import { resolveNode, splitNode } from "../node-argument.js";
+import { resolveNode, resolveScope } from "../node-argument.js";
 import { paintState } from "../output/paint.js";
 import { printList } from "../output/print.js";
 import type { Listing } from "../output/print.js";
@@ -36,10 +36,7 @@ export function addCheckCommands(program: Command, context: CommandContext): voi
     .description("list checks with what every observer saw last")
     .action((first: string | undefined, second: string | undefined, _options, command: Command) =>
       inSession(context, command, async (session) => {
-        const isNode = first !== undefined && (second !== undefined || splitsAsNode(first));
-        const request = isNode
-          ? await resolveNode(session, first, second)
-          : { cluster: first ?? "", addr: "" };
+        const request = await resolveScope(session, first, second);
         const answer = await session.control.listChecks(request, session.call);
         printList(session.io, session.format, CHECKS, answer.checks);
       }),
@@ -63,11 +60,4 @@ export function addCheckCommands(program: Command, context: CommandContext): voi
 
 function hasFailed(observation: Observation): boolean {
   return outcomeWord(observation.outcome) !== "passed";
-}
-
-/** `web/10.0.0.1:80` and `10.0.0.1:80` are nodes, `web` is a cluster. */
-function splitsAsNode(text: string): boolean {
-  if (!/[:/]/.test(text)) return false;
-  splitNode(text, undefined);
-  return true;
 }

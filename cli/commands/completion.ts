@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { Argument } from "commander";
 
-import { completionsFor } from "../completion.js";
+import { completionsFor, serverIn } from "../completion.js";
 import { completionScript, SHELLS } from "../completion-script.js";
 import type { Shell } from "../completion-script.js";
 import { liveNames } from "../live-names.js";
@@ -22,7 +22,7 @@ export function addCompletionCommands(program: Command, context: CommandContext)
     .argument("[words...]")
     .allowUnknownOption()
     .action(async (words: string[]) => {
-      const candidates = await completionsFor(program, words, () => liveNames(io));
+      const candidates = await completionsFor(program, words, () => liveNames(io, serverIn(words)));
       for (const { word, description } of candidates) io.out(`${word}\t${description}\n`);
     });
 }

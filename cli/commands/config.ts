@@ -4,15 +4,19 @@ import type { Command } from "commander";
 import { configJsonSchema } from "../../common/config/json-schema.js";
 import { readFileConfig } from "../../common/config/load.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
+import type { PlainObject } from "../../common/wire/plain.js";
 import type { ApplyConfigResponse, ConfigChange } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { ApplyConfigResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import {
+  ApplyConfigResponseSchema,
+  GetConfigResponseSchema,
+} from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { editText } from "../edit-text.js";
 import { EXIT } from "../exit-code.js";
 import type { CliIo } from "../io.js";
 import { countOption } from "../options.js";
 import { paint } from "../output/paint.js";
-import { printOne } from "../output/print.js";
-import type { Session } from "../session.js";
+import { printData, printOne } from "../output/print.js";
+import type { GlobalOptions, Session } from "../session.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
 
@@ -26,16 +30,19 @@ export function addConfigCommands(program: Command, context: CommandContext): vo
     .command("validate")
     .argument("[file]", "default: /etc/clusterduck/clusterduck.yaml", DEFAULT_FILE)
     .description("check a file without asking any coordinator; tells every problem at once")
-    .action((file: string) => {
+    .action((file: string, _options, command: Command) => {
       readFileConfig(file, io.env);
-      io.out(`${file}: ok\n`);
+      const { output } = command.optsWithGlobals<GlobalOptions>();
+      if (output === "json" || output === "yaml") printData(io, output, { file, isValid: true });
+      else io.out(output === "name" ? `${file}\n` : `${file}: ok\n`);
     });
 
   config
     .command("schema")
     .description("print the JSON Schema of the file, for editors")
-    .action(() => {
-      io.out(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+    .action((_options, command: Command) => {
+      const { output } = command.optsWithGlobals<GlobalOptions>();
+      printData(io, output === "yaml" ? "yaml" : "json", configJsonSchema() as PlainObject);
     });
 
   config
@@ -44,8 +51,14 @@ export function addConfigCommands(program: Command, context: CommandContext): vo
     .action((_options, command: Command) =>
       inSession(context, command, async (session) => {
         const answer = await session.control.getConfig({}, session.call);
-        io.err(`# revision ${answer.revision}, from ${answer.source}\n`);
-        io.out(answer.yaml);
+        const isForPeople = session.format === "table" || session.format === "wide";
+        if (isForPeople) io.err(`# revision ${answer.revision}, from ${answer.source}\n`);
+        printOne(io, session.format, {
+          schema: GetConfigResponseSchema,
+          message: answer,
+          name: String(answer.revision),
+          forPeople: () => answer.yaml,
+        });
       }),
     );
 

@@ -39,7 +39,7 @@ function describe(answer: ExplainResponse, io: CliIo): string {
   const state = paintState(stateWord(node.state), io);
   const sections = [
     [
-      `${paint(NODES.name(node), "bold", io)} is ${state} since ${age(node.since, io)}: ${node.cause}`,
+      `${paint(NODES.name(node), "bold", io)} is ${state} for ${age(node.since, io)}: ${node.cause}`,
       node.overlay === ""
         ? ""
         : `  An operator's word is above that: ${node.overlay} ${node.overlayReason}`.trimEnd(),
@@ -68,7 +68,7 @@ function describe(answer: ExplainResponse, io: CliIo): string {
 function evidenceLines(evidence: readonly BallotEvidence[], io: CliIo): readonly string[] {
   if (evidence.length === 0) return ["  nothing: no observer has reported yet"];
   return evidence.map((each) => {
-    const count = `${each.consecutive} in a row of ${each.threshold} needed`;
+    const count = `${each.consecutive} in a row (${each.threshold} needed)`;
     const notes = [
       each.isConclusive ? "conclusive" : "",
       each.isAbstaining ? "abstains" : "",

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 
 import { ClusterduckError } from "../../common/errors.js";
-import { ClusterSummarySchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import { BalancerSchema, ClusterSummarySchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { AGENTS, BALANCERS, CLUSTERS } from "../listings.js";
 import { printList, printOne } from "../output/print.js";
 import { inSession } from "./command.js";
@@ -75,7 +75,6 @@ export function addBalancerCommands(program: Command, context: CommandContext): 
     .action((name: string | undefined, _options, command: Command) =>
       inSession(context, command, async (session) => {
         const answer = await session.control.listBalancers({ name: name ?? "" }, session.call);
-        if (name !== undefined && answer.balancers.length === 0) throw notFound("balancer", name, []);
         printList(session.io, session.format, BALANCERS, answer.balancers);
       }),
     );
@@ -89,7 +88,13 @@ export function addBalancerCommands(program: Command, context: CommandContext): 
         const answer = await session.control.listBalancers({ name, withConfig: true }, session.call);
         const [balancer] = answer.balancers;
         if (balancer === undefined) throw notFound("balancer", name, []);
-        session.io.out(balancer.config);
+        for (const warning of balancer.warnings) session.io.err(`warning: ${warning}\n`);
+        printOne(session.io, session.format, {
+          schema: BalancerSchema,
+          message: balancer,
+          name: balancer.name,
+          forPeople: () => balancer.config,
+        });
       }),
     );
 }

@@ -1,3 +1,4 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 
 import { ClusterduckError } from "../../common/errors.js";
@@ -7,12 +8,15 @@ import { parseAttributes } from "../attributes.js";
 import { confirmCapacity } from "../confirm.js";
 import { describeNode } from "../describe-node.js";
 import { NODES, stateWord } from "../listings.js";
-import { resolveNode, splitNode } from "../node-argument.js";
+import { resolveNode, resolveScope, splitNode } from "../node-argument.js";
 import { durationOption } from "../options.js";
-import { printList, printOne } from "../output/print.js";
+import { printData, printList, printOne } from "../output/print.js";
 import type { Session } from "../session.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
+
+const STATES = ["healthy", "degraded", "down", "unknown"] as const;
+type ListOptions = { readonly state?: (typeof STATES)[number] };
 
 const NODE_HELP = "node: CLUSTER ADDR, CLUSTER/ADDR, or ADDR alone where only one cluster has it";
 
@@ -22,11 +26,18 @@ export function addNodeCommands(program: Command, context: CommandContext): void
   nodes
     .command("list")
     .alias("ls")
-    .argument("[cluster]")
+    .argument("[cluster-or-node]")
+    .argument("[addr]")
     .description("list nodes")
-    .option("--state <state>", "only nodes in this state (healthy, degraded, down, unknown)")
-    .action((cluster: string | undefined, options: { state?: string }, command: Command) =>
-      inSession(context, command, (session) => listNodes(session, cluster, options.state)),
+    .addOption(new Option("--state <state>", "only nodes in this state").choices(STATES))
+    .action((first: string | undefined, second: string | undefined, options: ListOptions, command: Command) =>
+      inSession(context, command, async (session) => {
+        const scope = await resolveScope(session, first, second);
+        const { nodes } = await session.control.listNodes(scope, session.call);
+        const { state } = options;
+        const wanted = state === undefined ? nodes : nodes.filter((node) => stateWord(node.state) === state);
+        printList(session.io, session.format, NODES, wanted);
+      }),
     );
 
   nodes
@@ -50,7 +61,7 @@ export function addNodeCommands(program: Command, context: CommandContext): void
       (cluster: string, addr: string, words: string[], options: { ifAbsent?: true }, command: Command) =>
         inSession(context, command, async (session) => {
           const written = splitNode(cluster, addr);
-          const { node } = await session.control.addNode(
+          const answer = await session.control.addNode(
             {
               node: { cluster, addr: written.addr },
               attributes: parseAttributes(words),
@@ -58,7 +69,7 @@ export function addNodeCommands(program: Command, context: CommandContext): void
             },
             session.call,
           );
-          printChanged(session, node, "added");
+          printChanged(session, answer, answer.isUnchanged ? "is there already" : "added");
         }),
     );
 
@@ -74,13 +85,29 @@ export function addNodeCommands(program: Command, context: CommandContext): void
       inSession(context, command, (session) => removeNode(session, first, second, options.yes === true)),
     );
 
-  addIntent("enable", "end any overlay: traffic follows the node's state again", "enabled");
-  addIntent("disable", "take a node out of rotation until it is enabled", "disabled");
-  addIntent("drain", "let a node's sessions end: no new ones go to it", "draining");
-  addIntent("undrain", "end a drain", "undrained");
-  addIntent("maintenance", "take a node out of rotation for planned work", "under maintenance");
+  addIntent("enable", "end any overlay: traffic follows the node's state again", {
+    done: "enabled",
+    unchanged: "is enabled already",
+  });
+  addIntent("disable", "take a node out of rotation until it is enabled", {
+    done: "disabled",
+    unchanged: "is disabled already",
+  });
+  addIntent("drain", "let a node's sessions end: no new ones go to it", {
+    done: "draining",
+    unchanged: "is draining already",
+  });
+  addIntent("undrain", "end a drain", { done: "undrained", unchanged: "is not draining" });
+  addIntent("maintenance", "take a node out of rotation for planned work", {
+    done: "under maintenance",
+    unchanged: "is under maintenance already",
+  });
 
-  function addIntent(intent: string, description: string, done: string): void {
+  function addIntent(
+    intent: string,
+    description: string,
+    words: { readonly done: string; readonly unchanged: string },
+  ): void {
     const takesAway = ["disable", "drain", "maintenance"].includes(intent);
     const command = nodes
       .command(intent)
@@ -102,7 +129,8 @@ export function addNodeCommands(program: Command, context: CommandContext): void
           { node, intent, reason: options.reason ?? "", durationMs: options.for ?? 0 },
           session.call,
         );
-        printChanged(session, answer.node, done);
+        printChanged(session, answer, answer.isUnchanged ? words.unchanged : words.done);
+        if (!takesAway) warnOfOverlay(session, answer.node);
       }),
     );
   }
@@ -110,14 +138,12 @@ export function addNodeCommands(program: Command, context: CommandContext): void
 
 type IntentOptions = { readonly reason?: string; readonly for?: number; readonly yes?: true };
 
-export async function listNodes(
-  session: Session,
-  cluster: string | undefined,
-  state?: string,
-): Promise<void> {
-  const { nodes } = await session.control.listNodes({ cluster: cluster ?? "" }, session.call);
-  const wanted = state === undefined ? nodes : nodes.filter((node) => stateWord(node.state) === state);
-  printList(session.io, session.format, NODES, wanted);
+/** `undrain` does not end a maintenance: whoever expects traffic now should know. */
+function warnOfOverlay(session: Session, node: Node | undefined): void {
+  if (node === undefined || node.overlay === "") return;
+  const reason = node.overlayReason === "" ? "" : ` (${node.overlayReason})`;
+  session.io.err(`warning: No traffic goes to it: ${node.overlay}${reason}\n`);
+  session.io.err(`  try: duckctl nodes enable ${NODES.name(node)}\n`);
 }
 
 export async function showNode(session: Session, first: string, second: string | undefined): Promise<void> {
@@ -144,12 +170,16 @@ export async function removeNode(
   const { index } = await session.control.removeNode({ node }, session.call);
   const { io, format } = session;
   const name = `${node.cluster}/${node.addr}`;
-  if (format === "json") io.out(`${JSON.stringify({ removed: name, index: Number(index) }, null, 2)}\n`);
+  if (format === "json" || format === "yaml") printData(io, format, { removed: name, index: Number(index) });
   else if (format === "name") io.out(`${name}\n`);
   else io.out(`node ${name} removed (index ${index})\n`);
 }
 
-export function printChanged(session: Session, node: Node | undefined, done: string): void {
+export function printChanged(
+  session: Session,
+  { node }: { readonly node?: Node | undefined },
+  done: string,
+): void {
   if (node === undefined)
     throw new ClusterduckError("COMMAND_FAILED", "The coordinator answered without a node");
   printOne(session.io, session.format, {

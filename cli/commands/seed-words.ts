@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { ClusterduckError } from "../../common/errors.js";
 import { parseAttributes } from "../attributes.js";
 import type { AttributeValue } from "../attributes.js";
-import { entityTree, formatTree, subtree } from "../entity-tree.js";
+import { entityTree, formatTree, leafPaths, subtree } from "../entity-tree.js";
 import { splitNode } from "../node-argument.js";
 import { printData } from "../output/print.js";
 import { inSession } from "./command.js";
@@ -29,7 +29,7 @@ export function addSeedCommands(program: Command, context: CommandContext): void
           },
           session.call,
         );
-        printChanged(session, answer.node, "added");
+        printChanged(session, answer, "added");
       }),
     );
 
@@ -54,14 +54,15 @@ export function addSeedCommands(program: Command, context: CommandContext): void
 
   program
     .command("ls")
-    .argument("[path...]", "as in clusters web nodes, or clusters/web/nodes")
+    .argument("[path...]", "as in clusters web nodes, or clusters/web/nodes; -o name prints paths")
     .description("print the live tree of clusters, nodes, checks, triggers, balancers and agents")
     .action((path: string[], _options, command: Command) =>
       inSession(context, command, async (session) => {
-        const tree = subtree(await entityTree(session), path);
-        if (session.format === "json" || session.format === "yaml")
-          printData(session.io, session.format, tree);
-        else session.io.out(formatTree(tree));
+        const { io, format } = session;
+        const { tree, at } = subtree(await entityTree(session), path);
+        if (format === "json" || format === "yaml") printData(io, format, tree);
+        else if (format === "name") for (const each of leafPaths(tree, at)) io.out(`${each}\n`);
+        else io.out(formatTree(tree));
       }),
     );
 

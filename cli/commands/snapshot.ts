@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import writeFileAtomic from "write-file-atomic";
 
 import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { printData } from "../output/print.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
 
@@ -24,8 +25,13 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
             cause: thrown,
           });
         }
-        session.io.err(`Saved ${data.length} bytes\n`);
-        session.io.out(`${file}\n`);
+        const { io, format } = session;
+        if (format === "json" || format === "yaml") {
+          printData(io, format, { file, bytes: data.length });
+          return;
+        }
+        io.err(`Saved ${data.length} bytes\n`);
+        io.out(`${file}\n`);
       }),
     );
 }

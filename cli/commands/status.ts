@@ -1,5 +1,7 @@
+import { Option } from "commander";
 import type { Command } from "commander";
 
+import { messageOf } from "../../common/errors.js";
 import { toPlain } from "../../common/wire/plain.js";
 import { GetStatusResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { GetStatusResponse } from "../../proto/gen/clusterduck/v1/control_pb.js";
@@ -10,8 +12,9 @@ import type { Listing } from "../output/print.js";
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { formatAge } from "../output/age.js";
 import { paint, paintState } from "../output/paint.js";
-import { printLine, printOne } from "../output/print.js";
+import { printOne, printStreamed, tableWidth } from "../output/print.js";
 import { formatTable } from "../output/table.js";
+import { isPassing, untilReconnect } from "../reconnect.js";
 import type { Session } from "../session.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
@@ -25,7 +28,11 @@ export function addStatusCommand(program: Command, context: CommandContext): voi
     .command("status")
     .description("everything at a glance, problems first")
     .option("-w, --watch", "go on: again at every event, until Ctrl-C")
-    .option("--check", `exit with ${EXIT.degraded} when there is a problem of severity error`)
+    .addOption(
+      new Option("--check", `exit with ${EXIT.degraded} when there is a problem of severity error`).conflicts(
+        "watch",
+      ),
+    )
     .action((options: { watch?: true; check?: true }, command: Command) =>
       inSession(context, command, async (session) => {
         if (options.watch === true) {
@@ -49,13 +56,26 @@ async function watchStatus(session: Session): Promise<void> {
   const { io, format, call } = session;
   const show = async (): Promise<number> => {
     const status = await session.control.getStatus({}, call);
-    if (format === "json" || format === "yaml") printLine(io, toPlain(GetStatusResponseSchema, status));
+    if (format === "json" || format === "yaml")
+      printStreamed(io, format, toPlain(GetStatusResponseSchema, status));
     else io.out(`${io.isTerminal ? CLEAR_SCREEN : ""}${describeStatus(status, io)}`);
     return Number(status.appliedIndex);
   };
+  // The first answer must come; after it a coordinator's restart is part of what is watched.
+  let index = await show();
+  let isAway = false;
   while (!call.signal.aborted) {
-    const index = await show();
-    await nextEvent(session, index);
+    try {
+      await nextEvent(session, index);
+      index = await show();
+      isAway = false;
+    } catch (thrown) {
+      if (call.signal.aborted) return;
+      if (!isPassing(thrown)) throw thrown;
+      if (!isAway) io.err(`warning: ${messageOf(thrown)}; still trying\n`);
+      isAway = true;
+      await untilReconnect(call.signal);
+    }
   }
 }
 
@@ -108,6 +128,7 @@ function section<Desc extends DescMessage>(
   const table = formatTable(
     columns.map((column) => column.header),
     rows.map((row) => columns.map((column) => column.value(row))),
+    tableWidth(io, "table"),
   );
   return `${paint(title, "bold", io)}\n${table}`;
 }

@@ -56,10 +56,16 @@ export function printList<Desc extends DescMessage>(
         formatTable(
           columns.map((column) => column.header),
           rows.map((row) => columns.map((column) => column.value(row))),
+          tableWidth(io, format),
         ),
       );
     }
   }
+}
+
+/** Tables are shortened for eyes only: not in files and pipes, and not with `-o wide`. */
+export function tableWidth(io: CliIo, format: Format): number | null {
+  return io.isTerminal && format === "table" ? io.width : null;
 }
 
 /** One thing: its data as JSON or YAML, its name, or what `forPeople` writes. */
@@ -82,7 +88,7 @@ export function printData(io: CliIo, format: "json" | "yaml", data: Plain): void
   io.out(format === "json" ? `${JSON.stringify(data, null, 2)}\n` : stringify(data));
 }
 
-/** One JSON object on one line, for streams. */
-export function printLine(io: CliIo, data: Plain): void {
-  io.out(`${JSON.stringify(data)}\n`);
+/** One of a stream: a JSON object on one line, or a YAML document. */
+export function printStreamed(io: CliIo, format: "json" | "yaml", data: Plain): void {
+  io.out(format === "json" ? `${JSON.stringify(data)}\n` : `---\n${stringify(data)}`);
 }

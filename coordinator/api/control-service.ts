@@ -4,17 +4,25 @@ import { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { configMethods } from "./config-methods.js";
 import type { ControlContext } from "./context.js";
 import { eventStream } from "./event-stream.js";
+import { readEventType } from "./event-types.js";
 import { explainMethod } from "./explain-method.js";
-import { requireCluster, readNodeRef, requireNode } from "./lookup.js";
+import {
+  nodesInOrder,
+  readNodeRef,
+  requireBalancer,
+  requireCluster,
+  requireNode,
+  requireTrigger,
+} from "./lookup.js";
 import { nodeMethods } from "./node-methods.js";
 import { runCheckMethod } from "./run-check-method.js";
 import { statusMethod } from "./status-method.js";
-import { agentView } from "./views/agent.js";
+import { agentViews } from "./views/agent.js";
 import { balancerViews } from "./views/balancer.js";
 import { checkViews } from "./views/check.js";
-import { clusterView } from "./views/cluster.js";
+import { clusterViews } from "./views/cluster.js";
 import { eventView } from "./views/event.js";
-import { runView, triggerView } from "./views/run.js";
+import { runView, triggerViews } from "./views/run.js";
 
 const RUNS_LIMIT = 50;
 const SNAPSHOT_CHUNK_BYTES = 1024 * 1024;
@@ -31,8 +39,7 @@ export function controlService(context: ControlContext): BoundService {
 
     listClusters: async () => {
       await replica.readBarrier();
-      const clusters = Object.values(replica.state.config.value.clusters);
-      return { clusters: clusters.map((cluster) => clusterView(cluster, replica.state)) };
+      return { clusters: clusterViews(replica.state) };
     },
 
     listChecks: async (request) => {
@@ -40,9 +47,7 @@ export function controlService(context: ControlContext): BoundService {
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       const nodes =
         request.addr === ""
-          ? [...replica.state.nodes.values()].filter(
-              (node) => request.cluster === "" || node.cluster === request.cluster,
-            )
+          ? nodesInOrder(replica.state, request.cluster)
           : [requireNode(replica.state, readNodeRef(request))];
       return { checks: nodes.flatMap((node) => checkViews(node, context)) };
     },
@@ -54,15 +59,14 @@ export function controlService(context: ControlContext): BoundService {
         (cluster) => request.cluster === "" || cluster.name === request.cluster,
       );
       return {
-        triggers: clusters.flatMap((cluster) =>
-          cluster.triggers.map((trigger) => triggerView(cluster.name, trigger, replica.state)),
-        ),
+        triggers: triggerViews(clusters, replica.state),
       };
     },
 
     listRuns: async (request) => {
       await replica.readBarrier();
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
+      if (request.trigger !== "") requireTrigger(replica.state, request.cluster, request.trigger);
       const runs = [...replica.state.runs.values()].filter(
         (run) =>
           (request.cluster === "" || run.cluster === request.cluster) &&
@@ -74,11 +78,12 @@ export function controlService(context: ControlContext): BoundService {
 
     listAgents: async () => {
       await replica.readBarrier();
-      return { agents: [...replica.state.agents.values()].map((agent) => agentView(agent, context)) };
+      return { agents: agentViews(context) };
     },
 
     listBalancers: async (request) => {
       await replica.readBarrier();
+      if (request.name !== "") requireBalancer(replica.state, request.name);
       const balancers = balancerViews(context, { withConfig: request.withConfig });
       return { balancers: balancers.filter((each) => request.name === "" || each.name === request.name) };
     },
@@ -86,7 +91,8 @@ export function controlService(context: ControlContext): BoundService {
     watchEvents: async function* (request, { signal }) {
       await replica.readBarrier();
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
-      const { cluster, types } = request;
+      const { cluster } = request;
+      const types = request.types.map(readEventType);
       const wanted = {
         sinceIndex: Number(request.sinceIndex),
         follow: request.follow,

@@ -1,5 +1,6 @@
 import type { AppliedEntry, Replica } from "../replica.js";
 import type { EventRecord } from "../state/model.js";
+import { isTypeOf } from "./event-types.js";
 
 export type EventFilter = {
   /** Empty: all clusters. */
@@ -60,9 +61,4 @@ function matches(event: EventRecord, filter: EventFilter): boolean {
     (filter.cluster === "" || event.cluster === filter.cluster) &&
     (filter.types.length === 0 || filter.types.some((type) => isTypeOf(event.type, type)))
   );
-}
-
-/** `agent` stands for `agent.lost` and `agent.found`; `changed` is the seed's word for `nodes`. */
-function isTypeOf(type: string, wanted: string): boolean {
-  return type === wanted || type.startsWith(`${wanted}.`) || (wanted === "changed" && type === "nodes");
 }

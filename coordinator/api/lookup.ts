@@ -49,6 +49,46 @@ export function requireNode(state: StateView, node: NodeRef): NodeRecord {
   );
 }
 
+/** The nodes of one cluster or, for an empty name, of all, sorted by cluster and address. */
+export function nodesInOrder(state: StateView, cluster: string): readonly NodeRecord[] {
+  return [...state.nodes.values()]
+    .filter((node) => cluster === "" || node.cluster === cluster)
+    .sort((left, right) => compareText(left.cluster, right.cluster) || compareText(left.addr, right.addr));
+}
+
+/** @throws ClusterduckError NOT_FOUND for a trigger that is neither configured nor has runs that are kept. */
+export function requireTrigger(state: StateView, cluster: string, trigger: string): void {
+  const clusters = Object.values(state.config.value.clusters).filter(
+    (each) => cluster === "" || each.name === cluster,
+  );
+  const configured = clusters.flatMap((each) => each.triggers.map(({ id }) => id));
+  if (configured.includes(trigger)) return;
+  const isOfRun = (run: { cluster: string; trigger: string }): boolean =>
+    run.trigger === trigger && (cluster === "" || run.cluster === cluster);
+  if ([...state.runs.values()].some(isOfRun)) return;
+  const where = cluster === "" ? "" : ` in cluster "${cluster}"`;
+  throw new ClusterduckError(
+    "NOT_FOUND",
+    `No trigger ${JSON.stringify(trigger)}${where}: ${listNames([...new Set(configured)], "there are none", "there are")}`,
+    { hint: `duckctl triggers list${cluster === "" ? "" : ` ${cluster}`}` },
+  );
+}
+
+/** @throws ClusterduckError NOT_FOUND that lists the balancers there are. */
+export function requireBalancer(state: StateView, name: string): void {
+  const { balancers } = state.config.value;
+  if (Object.hasOwn(balancers, name)) return;
+  throw new ClusterduckError(
+    "NOT_FOUND",
+    `No balancer ${JSON.stringify(name)}: ${listNames(Object.keys(balancers), "the configuration has no balancers", "there are")}`,
+    { hint: "duckctl balancers list" },
+  );
+}
+
+function compareText(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
 function listNames(names: readonly string[], none: string, some: string): string {
   if (names.length === 0) return none;
   const shown = [...names].sort().slice(0, NAMES_SHOWN);

@@ -1,10 +1,12 @@
 import { ClusterduckError } from "../../common/errors.js";
-import type { NodeAttributes, Overlay, OverlayKind } from "../../common/model/node.js";
+import { canonicalAddress } from "../../common/model/address.js";
+import { nodeKey } from "../../common/model/node.js";
+import type { NodeAttributes, NodeRef, Overlay, OverlayKind } from "../../common/model/node.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { NodeRecord } from "../state/model.js";
 import type { ControlContext } from "./context.js";
-import { readNodeRef, requireCluster, requireNode } from "./lookup.js";
+import { nodesInOrder, readNodeRef, requireCluster, requireNode } from "./lookup.js";
 import { proposeFor } from "./propose.js";
 import { nodeView } from "./views/node.js";
 
@@ -34,9 +36,7 @@ export function nodeMethods(context: ControlContext): NodeMethods {
     listNodes: async (request) => {
       await replica.readBarrier();
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
-      const wanted = request.addr === "" ? null : readNodeRef(request);
-      const nodes =
-        wanted === null ? nodesOf(context, request.cluster) : [requireNode(replica.state, wanted)];
+      const nodes = nodesOf(context, request);
       return { nodes: nodes.map((node) => nodeView(node, context)), index: BigInt(replica.state.index) };
     },
 
@@ -46,7 +46,12 @@ export function nodeMethods(context: ControlContext): NodeMethods {
       const attributes = readAttributes(request.attributes ?? {});
       const { isIdempotent } = request;
       const index = await proposeFor(context, peer, { type: "addNode", node, attributes, isIdempotent });
-      return { node: nodeView(requireNode(replica.state, node), context), index: BigInt(index) };
+      const record = requireNode(replica.state, node);
+      return {
+        node: nodeView(record, context),
+        index: BigInt(index),
+        isUnchanged: record.epoch !== index,
+      };
     },
 
     removeNode: async (request, { peer }) => {
@@ -64,8 +69,9 @@ export function nodeMethods(context: ControlContext): NodeMethods {
       const node = readNodeRef(request.node);
       const record = requireNode(replica.state, node);
       const overlay = overlayFor(request, record, context.clock.wallMs());
-      if (overlay === record.overlay) {
-        return { node: nodeView(record, context), index: BigInt(replica.state.index) };
+      if (isSameOverlay(overlay, record.overlay)) {
+        const { index } = replica.state;
+        return { node: nodeView(record, context), index: BigInt(index), isUnchanged: true };
       }
       const index = await proposeFor(context, peer, { type: "setOverlay", node, overlay });
       return { node: nodeView(requireNode(replica.state, node), context), index: BigInt(index) };
@@ -73,14 +79,18 @@ export function nodeMethods(context: ControlContext): NodeMethods {
   };
 }
 
-function nodesOf(context: ControlContext, cluster: string): readonly NodeRecord[] {
-  return [...context.replica.state.nodes.values()]
-    .filter((node) => cluster === "" || node.cluster === cluster)
-    .sort((left, right) => compareText(left.cluster, right.cluster) || compareText(left.addr, right.addr));
+function nodesOf({ replica }: ControlContext, wanted: NodeRef): readonly NodeRecord[] {
+  const { state } = replica;
+  if (wanted.addr === "") return nodesInOrder(state, wanted.cluster);
+  if (wanted.cluster !== "") return [requireNode(state, readNodeRef(wanted))];
+  const addr = canonicalAddress(wanted.addr);
+  return Object.keys(state.config.value.clusters)
+    .sort()
+    .flatMap((cluster) => state.nodes.get(nodeKey({ cluster, addr })) ?? []);
 }
 
-function compareText(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
+function isSameOverlay(left: Overlay | null, right: Overlay | null): boolean {
+  return left?.kind === right?.kind && left?.reason === right?.reason && left?.untilMs === right?.untilMs;
 }
 
 function readAttributes(given: Readonly<Record<string, unknown>>): NodeAttributes {

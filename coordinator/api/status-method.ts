@@ -2,9 +2,9 @@ import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ControlContext } from "./context.js";
 import { problemsOf } from "./problems.js";
-import { agentView } from "./views/agent.js";
+import { agentViews } from "./views/agent.js";
 import { balancerViews } from "./views/balancer.js";
-import { clusterView } from "./views/cluster.js";
+import { clusterViews } from "./views/cluster.js";
 
 /** Everything at a glance. Answers without a leader too: that is when people ask. */
 export function statusMethod(context: ControlContext): ServiceHandlers<typeof ControlService>["getStatus"] {
@@ -21,8 +21,8 @@ export function statusMethod(context: ControlContext): ServiceHandlers<typeof Co
       commitIndex: BigInt(log.status().commitIndex),
       appliedIndex: BigInt(state.index),
       configRevision: BigInt(state.config.revision),
-      clusters: Object.values(state.config.value.clusters).map((cluster) => clusterView(cluster, state)),
-      agents: [...state.agents.values()].map((agent) => agentView(agent, context)),
+      clusters: clusterViews(state),
+      agents: agentViews(context),
       balancers: balancerViews(context, { withConfig: false }),
       problems: problemsOf(context),
       uptimeSeconds: (context.clock.monotonicMs() - context.startedAtMs) / 1000,

@@ -3,14 +3,26 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ClusterConfig } from "../../../common/config/model.js";
 import type { ClusterSummarySchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
 import { isActive } from "../../state/model.js";
-import type { StateView } from "../../state/model.js";
+import type { NodeRecord, StateView } from "../../state/model.js";
 
-/** A cluster's nodes, counted. */
-export function clusterView(
+/** Every cluster with its nodes counted, in one pass over them. */
+export function clusterViews(state: StateView): MessageInitShape<typeof ClusterSummarySchema>[] {
+  const nodes = new Map<string, NodeRecord[]>();
+  for (const node of state.nodes.values()) {
+    const known = nodes.get(node.cluster);
+    if (known === undefined) nodes.set(node.cluster, [node]);
+    else known.push(node);
+  }
+  return Object.values(state.config.value.clusters).map((cluster) =>
+    clusterView(cluster, nodes.get(cluster.name) ?? [], state),
+  );
+}
+
+function clusterView(
   cluster: ClusterConfig,
+  nodes: readonly NodeRecord[],
   state: StateView,
 ): MessageInitShape<typeof ClusterSummarySchema> {
-  const nodes = [...state.nodes.values()].filter((node) => node.cluster === cluster.name);
   const count = (wanted: string): number => nodes.filter((node) => node.state === wanted).length;
   const balancers = Object.values(state.config.value.balancers);
   return {

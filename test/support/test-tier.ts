@@ -1,0 +1,111 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { runCli } from "../../cli/command-line.js";
+import type { CliIo } from "../../cli/io.js";
+import { systemClock } from "../../common/clock.js";
+import { parseConfigText } from "../../common/config/load.js";
+import { createLogger } from "../../common/logger.js";
+import { systemRandom } from "../../common/random.js";
+import { startCoordinator } from "../../coordinator/coordinator.js";
+import type { CoordinatorOptions, RunningCoordinator } from "../../coordinator/coordinator.js";
+import { startEmbedded } from "../../coordinator/dev/embedded.js";
+
+export type CliResult = { readonly code: number; readonly out: string; readonly err: string };
+
+/** A coordinator in this process, on free ports and a folder of its own, and a duckctl that asks it. */
+export type TestTier = {
+  readonly coordinator: RunningCoordinator;
+  readonly folder: string;
+  readonly duckctl: (...args: readonly string[]) => Promise<CliResult>;
+  /** Asks until `isDone` accepts the answer. @throws Error with the last answer after 15 s. */
+  readonly eventually: (
+    args: readonly string[],
+    isDone: (result: CliResult) => boolean,
+  ) => Promise<CliResult>;
+  /** Ends the coordinator and starts another one on the same folder. */
+  readonly restart: (yaml?: string) => Promise<void>;
+  readonly stop: () => Promise<void>;
+};
+
+type TierOptions = {
+  /** The `clusters:` part; `FOLDER` stands for the tier's own folder. */
+  readonly yaml: string;
+  readonly withAgent?: boolean;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+};
+
+const DEADLINE_MS = 15_000;
+
+export async function startTestTier(options: TierOptions): Promise<TestTier> {
+  const folder = mkdtempSync(join(tmpdir(), "clusterduck-tier-"));
+  let coordinator = await start(options, folder, options.yaml);
+  const duckctl = (...args: readonly string[]): Promise<CliResult> =>
+    runDuckctl(args, { env: { DUCK_SERVER: coordinator.grpcAddress } });
+  return {
+    get coordinator() {
+      return coordinator;
+    },
+    folder,
+    duckctl,
+    eventually: async (args, isDone) => {
+      const deadlineMs = performance.now() + DEADLINE_MS;
+      for (;;) {
+        const result = await duckctl(...args);
+        if (isDone(result)) return result;
+        if (performance.now() > deadlineMs) {
+          throw new Error(`duckctl ${args.join(" ")} never said what was awaited: ${JSON.stringify(result)}`);
+        }
+        await systemClock.sleep(20);
+      }
+    },
+    restart: async (yaml = options.yaml) => {
+      await coordinator.stop();
+      coordinator = await start(options, folder, yaml);
+    },
+    stop: async () => {
+      await coordinator.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function start(options: TierOptions, folder: string, yaml: string): Promise<RunningCoordinator> {
+  const text = `${yaml.replaceAll("FOLDER", folder)}
+coordinator: {id: c1, data_dir: ${folder}/coordinator, listen: "127.0.0.1:0", http: "127.0.0.1:0"}
+agent: {id: a1, state_dir: ${folder}/agent}
+`;
+  const env = options.env ?? { PATH: process.env["PATH"] };
+  const wanted: CoordinatorOptions = {
+    file: { text, config: parseConfigText(text, join(folder, "clusterduck.yaml"), env) },
+    clock: systemClock,
+    random: systemRandom,
+    logger: createLogger({ program: "test", level: "error" }),
+    env,
+    onFailure: (error) => {
+      throw error;
+    },
+  };
+  return options.withAgent === true ? startEmbedded(wanted) : startCoordinator(wanted);
+}
+
+/** Runs one command line with everything a terminal would give it replaced. */
+export async function runDuckctl(args: readonly string[], io: Partial<CliIo> = {}): Promise<CliResult> {
+  let out = "";
+  let err = "";
+  const code = await runCli(args, {
+    out: (text) => void (out += text),
+    err: (text) => void (err += text),
+    env: {},
+    isTerminal: false,
+    hasColours: false,
+    width: 80,
+    ask: null,
+    readInput: async () => "",
+    signal: new AbortController().signal,
+    nowMs: () => Date.now(),
+    ...io,
+  });
+  return { code, out, err };
+}
