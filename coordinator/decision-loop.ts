@@ -173,6 +173,7 @@ class RunningLoop implements DecisionLoop {
       log.onLeadership((leadership) => follow(leadership.isLeader)),
       replica.onApplied(({ command, result }) => {
         if (result.isAccepted) this.#decider.committed(command);
+        if (command?.type === "removeAgent" && result.isAccepted) this.#lostAtMs.delete(command.agentId);
         this.#reassign();
       }),
     ];

@@ -22,10 +22,14 @@ export class Declarations {
   readonly #options: DeclarationsOptions;
   readonly #wanted = new Map<string, readonly DeclaredNode[]>();
   readonly #underWay = new Set<string>();
+  readonly #unsubscribe: () => void;
   #isClosed = false;
 
   constructor(options: DeclarationsOptions) {
     this.#options = options;
+    this.#unsubscribe = options.replica.onApplied(({ command, result }) => {
+      if (command?.type === "removeAgent" && result.isAccepted) this.#wanted.delete(command.agentId);
+    });
   }
 
   /** The agent's newest word. */
@@ -40,6 +44,7 @@ export class Declarations {
   }
 
   close(): void {
+    this.#unsubscribe();
     this.#isClosed = true;
   }
 

@@ -90,6 +90,9 @@ class StreamFleet implements FleetServer {
       },
     });
     this.#unsubscribe = options.replica.onApplied((applied) => {
+      if (applied.command?.type === "removeAgent" && applied.result.isAccepted) {
+        this.#forget(applied.command.agentId);
+      }
       if (changesWork(applied)) this.#replan();
     });
     this.service = bindService(AgentService, {
@@ -364,6 +367,11 @@ class StreamFleet implements FleetServer {
       networkIdentity: this.#options.networkIdentity,
     });
     return this.#plan;
+  }
+
+  /** Removed by an operator. Should it have connected just now, it is a new agent. */
+  #forget(agentId: string): void {
+    if (this.#agents.get(agentId)?.connection === null) this.#agents.delete(agentId);
   }
 
   #replan(): void {

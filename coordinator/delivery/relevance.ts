@@ -21,6 +21,7 @@ export function clustersTouched(applied: AppliedEntry): ReadonlySet<string> | "a
       clusters.add(command.node.cluster);
       break;
     case "declareNodes":
+    case "removeAgent":
       // Those that left are not in the command, and attributes may have changed without an event.
       return "all";
     case "initialise":

@@ -144,6 +144,7 @@ export class Decider {
     if (command === null) return;
     if (command.type === "cut") this.#settle(command.transitions);
     else if (command.type === "applyConfig" || command.type === "declareNodes") this.#touchAll();
+    else if (command.type === "removeAgent") this.#knowledge.forgetObserver(command.agentId);
     else if ("node" in command) this.#dirty.add(nodeKey(command.node));
   }
 

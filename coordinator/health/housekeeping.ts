@@ -58,9 +58,10 @@ export function nodeChores(
   state: Pick<StateView, "nodes" | "config">,
   leaderNowMs: number,
 ): readonly Chore[] {
-  const ended = expiredOverlays(state, leaderNowMs).map((node): Chore => ({
+  const ended = expiredOverlays(state, leaderNowMs).map(({ node, untilMs }): Chore => ({
     key: `overlay ${nodeKey(node)}`,
-    command: { type: "setOverlay", node, overlay: null },
+    // An operator may be setting a new one in this moment: only the one that ran out is ended.
+    command: { type: "setOverlay", node, overlay: null, ifUntilMs: untilMs },
   }));
   const reason = "down for longer than purge_unavailable";
   const purged = [...state.nodes]

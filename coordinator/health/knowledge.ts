@@ -118,6 +118,12 @@ export class Knowledge {
     this.#doubtedAtMs.delete(key);
   }
 
+  /** It was removed: what it said no longer counts. */
+  forgetObserver(observer: string): void {
+    this.#observers.delete(observer);
+    for (const byObserver of this.#nodes.values()) byObserver.delete(observer);
+  }
+
   #distrust(observer: string): void {
     for (const byObserver of this.#nodes.values()) {
       const byCheck = byObserver.get(observer);

@@ -28,7 +28,7 @@ test("damping ends for every history of failures", () => {
     fc.property(fc.array(fc.integer({ min: 0, max: 30_000 }), { maxLength: 60 }), (gaps) => {
       let nowMs = 0;
       let damping = { penalty: 0, atMs: 0 };
-      for (const gapMs of gaps) damping = dampingAfter(damping, "down", (nowMs += gapMs));
+      for (const gapMs of gaps) damping = dampingAfter(damping, "healthy", "down", (nowMs += gapMs));
       assert.ok(returnDelayMs(damping, nowMs) <= 240_000);
       assert.equal(returnDelayMs(damping, nowMs + 240_000), 0);
     }),

@@ -14,6 +14,7 @@ const KNOWN = {
   cut: true,
   agentFound: true,
   agentLost: true,
+  removeAgent: true,
   startRun: true,
   finishRun: true,
   recordDelivery: true,

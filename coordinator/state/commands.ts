@@ -30,10 +30,18 @@ export type Command =
       readonly agentId: string;
       readonly nodes: readonly (NodeRef & { readonly attributes: NodeAttributes })[];
     }
-  | { readonly type: "setOverlay"; readonly node: NodeRef; readonly overlay: Overlay | null }
+  | {
+      readonly type: "setOverlay";
+      readonly node: NodeRef;
+      readonly overlay: Overlay | null;
+      /** Refuse unless the node's overlay ends at this time: for whoever ends what has run out. */
+      readonly ifUntilMs?: number;
+    }
   | { readonly type: "cut"; readonly transitions: readonly Transition[] }
   | { readonly type: "agentFound"; readonly agent: Omit<AgentRecord, "state" | "sinceMs"> }
   | { readonly type: "agentLost"; readonly agentId: string; readonly bootId: string; readonly cause: string }
+  /** A lost agent that will not come back, with the nodes that it declared. */
+  | { readonly type: "removeAgent"; readonly agentId: string }
   | { readonly type: "startRun"; readonly runId: string }
   | {
       readonly type: "finishRun";

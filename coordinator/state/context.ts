@@ -3,13 +3,15 @@ import type { NodeRef, NodeState } from "../../common/model/node.js";
 import { keepLast, MAX_EVENTS } from "./bounds.js";
 import type { CommandResult } from "./commands.js";
 import type { EventRecord, EventType, NodeRecord } from "./model.js";
-import { activeAddrs } from "./state.js";
+import { activeAddrs, sparesMissing } from "./state.js";
 import type { State } from "./state.js";
 
 /** What happened to the set of a cluster's nodes in one entry. */
 export type ClusterChange = {
   /** Active addresses before the entry, sorted. */
   readonly activeBefore: readonly string[];
+  /** Healthy spares missing before the entry. */
+  readonly sparesMissingBefore: number;
   readonly added: string[];
   readonly removed: string[];
   /** Attributes changed. */
@@ -67,6 +69,7 @@ export class Context {
     if (known !== undefined) return known;
     const change: ClusterChange = {
       activeBefore: activeAddrs(this.state, cluster),
+      sparesMissingBefore: sparesMissing(this.state, cluster),
       added: [],
       removed: [],
       changed: [],

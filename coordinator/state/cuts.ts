@@ -6,6 +6,7 @@ import { ACCEPTED, refused } from "./context.js";
 import type { Context } from "./context.js";
 import { dampingAfter } from "./damping.js";
 import type { NodeRecord } from "./model.js";
+import { heldStateOf } from "./state.js";
 
 /**
  * Applies the transitions that still fit: those whose node is the one that was judged (its epoch) and in
@@ -47,7 +48,7 @@ function change(context: Context, node: NodeRecord, transition: Transition): voi
     isConclusive,
     sinceMs: hasMoved ? context.atMs : node.sinceMs,
     cutIndex: context.index,
-    damping: hasMoved ? dampingAfter(node.damping, to, context.atMs) : node.damping,
+    damping: hasMoved ? dampingAfter(node.damping, heldStateOf(node), to, context.atMs) : node.damping,
   });
   const { cluster, addr } = node;
   if (hasMoved) context.transitions.push({ cluster, addr, from, to, cause });

@@ -1,7 +1,7 @@
 import type { NodeState } from "../../common/model/node.js";
 import type { NodeRecord } from "./model.js";
 
-/** What each committed transition adds to a node's penalty. */
+/** What each committed transition for the worse adds to a node's penalty. */
 export const DAMPING_PENALTY = { down: 1_000, degraded: 500 } as const;
 export const DAMPING_MAX = 12_000;
 export const DAMPING_HALF_LIFE_MS = 60_000;
@@ -34,9 +34,14 @@ export function decayedPenalty(damping: Damping, nowMs: number): number {
   return penalty;
 }
 
-/** The penalty after a transition to `to`. */
-export function dampingAfter(damping: Damping, to: NodeState, atMs: number): Damping {
-  if (to !== "down" && to !== "degraded") return damping;
+const BADNESS: Readonly<Record<NodeState, number>> = { healthy: 0, unknown: 0, degraded: 1, down: 2 };
+
+/**
+ * The penalty after a transition from `held` (the last state that was a verdict) to `to`. Only what became
+ * worse counts: a dead node that answers again, if not for every use, is on its way back.
+ */
+export function dampingAfter(damping: Damping, held: NodeState, to: NodeState, atMs: number): Damping {
+  if ((to !== "down" && to !== "degraded") || BADNESS[to] <= BADNESS[held]) return damping;
   const penalty = Math.min(DAMPING_MAX, decayedPenalty(damping, atMs) + DAMPING_PENALTY[to]);
   return { penalty, atMs };
 }

@@ -185,20 +185,23 @@ test("a cut applies the transitions that still fit, and records only those", () 
   assert.equal(stale.result.isAccepted, false);
 });
 
-test("damping adds a thousand per down, five hundred per degraded, halves in a minute and is capped", () => {
+test("damping adds a thousand per down and five hundred per degraded, for the worse only, halves in a minute and is capped", () => {
   const tier = new Tier().configure(clusterOf({ name: "web", nodes: [nodeOf(A)] }));
 
   tier.cut([[A, "unknown", "down"]]);
   const first = tier.node(A).damping.penalty;
-  tier.atMs += 60_000;
   tier.cut([[A, "down", "degraded"]]);
+  const better = tier.node(A).damping.penalty;
+  tier.cut([[A, "degraded", "healthy"]]);
+  tier.atMs += 60_000;
+  tier.cut([[A, "healthy", "degraded"]]);
   const second = tier.node(A).damping.penalty;
   for (let round = 0; round < 20; round++) {
     tier.cut([[A, round === 0 ? "degraded" : "down", "healthy"]]);
     tier.cut([[A, "healthy", "down"]]);
   }
 
-  assert.deepEqual([first, second, tier.node(A).damping.penalty], [1_000, 1_000, 12_000]);
+  assert.deepEqual([first, better, second, tier.node(A).damping.penalty], [1_000, 1_000, 1_000, 12_000]);
 });
 
 test("a node that becomes unknown stays what it was: no trigger, no change of the active set", () => {
@@ -374,7 +377,76 @@ test("an overlay ends by a command, for which the leader asks what has expired",
 
   assert.equal(late.result.isAccepted, false);
   assert.deepEqual(expiredOverlays(tier.machine.view, untilMs - 1), []);
-  assert.deepEqual(expiredOverlays(tier.machine.view, untilMs), [{ cluster: "web", addr: A }]);
+  assert.deepEqual(expiredOverlays(tier.machine.view, untilMs), [
+    { node: { cluster: "web", addr: A }, untilMs },
+  ]);
+});
+
+test("ending what has run out does not touch an overlay that was set meanwhile", () => {
+  const tier = new Tier().configure(clusterOf({ name: "web", nodes: [nodeOf(A)] }));
+  const ifUntilMs = tier.atMs + 5_000;
+  const end = (): Applied =>
+    tier.propose({ type: "setOverlay", node: { cluster: "web", addr: A }, overlay: null, ifUntilMs });
+  tier.overlay(A, { kind: "maintenance", reason: "disk", untilMs: null });
+
+  const tooLate = end();
+  const kept = tier.node(A).overlay?.kind;
+  tier.overlay(A, { kind: "drain", reason: "", untilMs: ifUntilMs });
+  const inTime = end();
+
+  assert.deepEqual([tooLate.result.isAccepted, kept], [false, "maintenance"]);
+  assert.deepEqual([inTime.result.isAccepted, tier.node(A).overlay], [true, null]);
+});
+
+test("a lost agent can be removed, with the nodes it declared; a connected one cannot", () => {
+  const tier = new Tier().configure(clusterOf({ name: "web", nodes: [nodeOf(A)] }));
+  const agent = { id: "a1", bootId: "b1", host: "h", zone: "z", labels: {}, version: "1", proxies: ["lb"] };
+  tier.propose({ type: "agentFound", agent });
+  tier.propose({
+    type: "declareNodes",
+    agentId: "a1",
+    nodes: [{ cluster: "web", addr: B, attributes: {} }],
+  });
+  const delivery = { balancer: "lb", target: "a1", wantedGeneration: "1", appliedGeneration: "1", error: "" };
+  tier.propose({ type: "recordDelivery", delivery });
+  const remove = (agentId: string): Applied => tier.propose({ type: "removeAgent", agentId });
+
+  const connected = remove("a1");
+  tier.propose({ type: "agentLost", agentId: "a1", bootId: "b1", cause: "silent" });
+  const lost = remove("a1");
+  const gone = remove("a1");
+
+  assert.match(
+    connected.result.isAccepted ? "" : connected.result.message,
+    /it is connected; stop it on h first/,
+  );
+  assert.deepEqual(
+    lost.events.map(({ type, message }) => `${type}: ${message}`),
+    [
+      `agent.removed: Agent "a1" on h was removed with what it had declared: "web/${B}"`,
+      `nodes: removed "${B}"`,
+    ],
+  );
+  assert.deepEqual([...tier.machine.view.nodes.keys()], [`web/${A}`]);
+  assert.deepEqual([tier.machine.view.agents.size, tier.machine.view.deliveries.size], [0, 0]);
+  assert.equal(gone.result.isAccepted ? "" : gone.result.code, "NOT_FOUND");
+});
+
+test("a reserve says when it is short and when it is full again, not that nobody has looked yet", () => {
+  const tier = new Tier().configure(
+    clusterOf({ name: "web", nodes: [nodeOf(A), nodeOf(B, { isSpare: true })], minSpareNodes: 1 }),
+  );
+  const atFirst = tier.lastEvents("spares");
+
+  tier.cut([[B, "unknown", "down"]]);
+  tier.cut([[A, "unknown", "healthy"]]);
+  tier.cut([[B, "down", "healthy"]]);
+
+  assert.deepEqual(atFirst, []);
+  assert.deepEqual(
+    tier.lastEvents("spares").map(([, message]) => message),
+    ["The reserve is short: 0 spares, at least 1 wanted", "The reserve is full again: at least 1 spares"],
+  );
 });
 
 test("agents are found, restarted and lost; a loss of an earlier boot is ignored", () => {

@@ -1,6 +1,6 @@
 import type { LogEntry, LogPosition } from "../log/replicated-log.js";
 import { assertNever } from "../../common/errors.js";
-import { agentFound, agentLost } from "./agents.js";
+import { agentFound, agentLost, removeAgent } from "./agents.js";
 import { applyConfig } from "./apply-config.js";
 import { decodeCommand } from "./codec.js";
 import type { Command, CommandResult } from "./commands.js";
@@ -119,6 +119,8 @@ function execute(context: Context, command: Command): CommandResult {
       return agentFound(context, command);
     case "agentLost":
       return agentLost(context, command);
+    case "removeAgent":
+      return removeAgent(context, command);
     case "startRun":
       return startRun(context, command);
     case "finishRun":

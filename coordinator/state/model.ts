@@ -99,6 +99,9 @@ export type EventType =
   | "panic"
   | "agent.found"
   | "agent.lost"
+  | "agent.removed"
+  /** Fewer healthy spares than `min_spare_nodes`, or enough again. */
+  | "spares"
   | "run.finished"
   | "delivery.failed"
   | "delivery.converged";

@@ -144,9 +144,12 @@ export function changeAttributes(context: Context, node: NodeRecord, attributes:
 }
 
 export function setOverlay(context: Context, command: Of<"setOverlay">): CommandResult {
-  const { node, overlay } = command;
+  const { node, overlay, ifUntilMs } = command;
   const existing = context.state.nodes.get(nodeKey(node));
   if (existing === undefined) return unknownNode(context.state, "change", node);
+  if (ifUntilMs !== undefined && existing.overlay?.untilMs !== ifUntilMs) {
+    return refused("CONFLICT", `Node "${node.addr}" has no overlay any more that ends at ${ifUntilMs}`);
+  }
   if (overlay !== null && overlay.untilMs !== null && overlay.untilMs <= context.atMs) {
     const message = `Cannot set ${overlay.kind} on node "${node.addr}": its end (${overlay.untilMs}) is not after now (${context.atMs})`;
     return refused("INVALID_ARGUMENT", message);

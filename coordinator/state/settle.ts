@@ -1,6 +1,14 @@
 import type { ClusterChange, Context } from "./context.js";
 import { overlayNode } from "./nodes.js";
-import { activeAddrs, clusterConfig, clusterNodes, heldStateOf, isHeldActive, listed } from "./state.js";
+import {
+  activeAddrs,
+  clusterConfig,
+  clusterNodes,
+  heldStateOf,
+  isHeldActive,
+  listed,
+  sparesMissing,
+} from "./state.js";
 import { createRuns } from "./triggers.js";
 import type { Firing } from "./triggers.js";
 
@@ -19,6 +27,7 @@ export function settle(context: Context, newClusters: ReadonlySet<string>): void
       firings.push({ type: "nodes", cluster });
     }
     if (announceActive(context, cluster, change)) firings.push({ type: "active", cluster });
+    announceSpares(context, cluster, change);
     updatePanic(context, cluster);
   }
   createRuns(context, firings);
@@ -75,6 +84,18 @@ function announceActive(context: Context, cluster: string, change: ClusterChange
   const message = `${active.length} active; ${parts.join("; ")}`;
   context.emit({ type: "active", cluster, message, data: { active, joined, left } });
   return true;
+}
+
+/** The reserve says so when it is short, and when it is full again. */
+function announceSpares(context: Context, cluster: string, change: ClusterChange): void {
+  const missing = sparesMissing(context.state, cluster);
+  if (missing === change.sparesMissingBefore) return;
+  const wanted = clusterConfig(context.state, cluster)?.minSpareNodes ?? 0;
+  const message =
+    missing === 0
+      ? `The reserve is full again: at least ${wanted} spares`
+      : `The reserve is short: ${wanted - missing} spares, at least ${wanted} wanted`;
+  context.emit({ type: "spares", cluster, message, data: { missing, wanted } });
 }
 
 /** Panic looks at what is committed only: nodes that no operator has taken out, and at least two of them. */

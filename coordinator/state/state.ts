@@ -75,6 +75,20 @@ export function activeAddrs(state: Pick<StateView, "nodes">, cluster: string): r
     .sort();
 }
 
+/**
+ * How many spares a cluster lacks of its `min_spare_nodes`. One that nobody has judged yet is not missing:
+ * at the first start that would be an alarm about nothing.
+ */
+export function sparesMissing(state: Pick<StateView, "nodes" | "config">, cluster: string): number {
+  const wanted = clusterConfig(state, cluster)?.minSpareNodes ?? 0;
+  if (wanted === 0) return 0;
+  const inReserve = clusterNodes(state, cluster).filter(
+    (node) =>
+      node.overlay?.kind === "spare" && heldStateOf(node) !== "down" && heldStateOf(node) !== "degraded",
+  );
+  return Math.max(0, wanted - inReserve.length);
+}
+
 /** `"a", "b" and 3 more`, for messages. */
 export function listed(names: readonly string[], limit = 8): string {
   if (names.length === 0) return "none";

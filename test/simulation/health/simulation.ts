@@ -13,6 +13,7 @@ import { LeaderTime } from "../../../coordinator/health/leader-time.js";
 import { isOwnDuty } from "../../../coordinator/health/node-judge.js";
 import { ownObserver } from "../../../coordinator/health/world.js";
 import { dampingAfter } from "../../../coordinator/state/damping.js";
+import { heldStateOf } from "../../../coordinator/state/state.js";
 import { aCluster, aNode, aRecord, aState } from "../../support/decision-fixtures.js";
 import type { TestState } from "../../support/decision-fixtures.js";
 import { SimulatedObserver } from "./observer.js";
@@ -288,7 +289,7 @@ export class Simulation {
       heldState: to === "unknown" ? record.heldState : to,
       cause,
       isConclusive,
-      damping: dampingAfter(record.damping, to, this.#stampMs),
+      damping: dampingAfter(record.damping, heldStateOf(record), to, this.#stampMs),
     });
   }
 
