@@ -14,9 +14,8 @@ import { launchDaemon, LaunchFailed } from "./daemonize.js";
 import { followFile } from "./follow-file.js";
 import { logFilePath } from "./log-files.js";
 import type { LogStream } from "./log-files.js";
-import { readRole } from "./messages.js";
 import { reloadDaemon, stopDaemon } from "./stop.js";
-import { runWatchdog } from "./watchdog.js";
+import { supervisorOf } from "./supervisor.js";
 
 export type DaemonIo = {
   readonly out: (text: string) => void;
@@ -77,13 +76,8 @@ const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
 const LOG_LINES = 50;
 
-/** The main of a daemon's program. Started again by `-d` it is the watchdog, which starts the daemon proper. */
-export async function daemonMain(daemon: DaemonProgram): Promise<void> {
-  const role = readRole(process.env);
-  if (role?.role === "watchdog") {
-    process.exitCode = await runWatchdog(role);
-    return;
-  }
+/** Runs the command line that this process was started with. */
+export async function runDaemon(daemon: DaemonProgram): Promise<void> {
   const closed = new AbortController();
   // A reader that goes away (`| head`) ends what follows a log.
   process.stdout.on("error", () => closed.abort());
@@ -187,7 +181,11 @@ async function runOrLaunch(
   const options = flags as unknown as Readonly<Record<string, unknown>>;
   const needsFile = daemon.needsNoFile?.(options) !== true;
   const config = needsFile ? readFileConfig(flags.config) : null;
-  if (flags.daemon !== true) {
+  // Under systemd, or as a container's first process, the background would only hide us from who restarts us.
+  const supervisor = supervisorOf(process.env, process.pid);
+  if (flags.daemon === true && supervisor !== null)
+    io.err(`-d is left out: ${supervisor} restarts ${daemon.name}\n`);
+  if (flags.daemon !== true || supervisor !== null) {
     const logger = createLogger({ program: daemon.name });
     const pidFile = flags.pidFile ?? (config === null ? null : daemon.places(config).pidFile);
     await daemon.run({ file: flags.config, config, pidFile, logger, options });

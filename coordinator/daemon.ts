@@ -1,0 +1,73 @@
+import { Option } from "commander";
+
+import type { DaemonProgram, RunRequest } from "../common/daemon/command-line.js";
+import { startCoordinator } from "./coordinator.js";
+import { startEmbedded } from "./dev/embedded.js";
+import { packageRoot, startExample } from "./dev/example.js";
+import { greeting } from "./dev/greeting.js";
+import { addMaintenanceCommands } from "./maintenance-commands.js";
+import { readConfigFile, runCoordinatorService } from "./service.js";
+import { addStatusCommand } from "./status-command.js";
+
+const PROGRAM = "duck-coordinator";
+
+/** What the program duck-coordinator is made of. */
+export const coordinatorDaemon: DaemonProgram = {
+  name: PROGRAM,
+  description: "Keeps the replicated state, decides which nodes are usable, and acts on it",
+  places: ({ coordinator }) => ({
+    pidFile: coordinator.pidFile,
+    logDir: coordinator.logDir,
+    stateDir: coordinator.dataDir,
+  }),
+  summary: ({ coordinator, replicated }) => {
+    const clusters = Object.values(replicated.clusters);
+    const nodes = clusters.reduce((sum, cluster) => sum + cluster.nodes.length, 0);
+    const balancers = Object.keys(replicated.balancers).length;
+    return {
+      line: `coordinator "${coordinator.id}", ${clusters.length} clusters, ${nodes} nodes, ${balancers} balancers`,
+      warnings: [],
+    };
+  },
+  runOptions: [
+    new Option("--dev", "with an agent in the same process; without -c also with an example to look at"),
+  ],
+  needsNoFile: (options) =>
+    options["dev"] === true && !process.argv.some((word) => /^(-c|--config)/.test(word)),
+  run,
+  addCommands: (context) => {
+    addStatusCommand(context);
+    addMaintenanceCommands(context);
+  },
+};
+
+async function run({ file, config, pidFile, logger, options }: RunRequest): Promise<void> {
+  if (config === null) {
+    await runExample({ pidFile, logger });
+    return;
+  }
+  const start = options["dev"] === true ? startEmbedded : startCoordinator;
+  await runCoordinatorService({
+    program: PROGRAM,
+    readFile: () => readConfigFile(file),
+    pidFile,
+    logger,
+    start,
+  });
+}
+
+async function runExample({ pidFile, logger }: Pick<RunRequest, "pidFile" | "logger">): Promise<void> {
+  const example = await startExample(packageRoot(), process.env);
+  try {
+    await runCoordinatorService({
+      program: PROGRAM,
+      readFile: () => example.file,
+      pidFile,
+      logger,
+      start: startEmbedded,
+      onStarted: (coordinator) => process.stdout.write(greeting(coordinator, example)),
+    });
+  } finally {
+    await example.stop();
+  }
+}
