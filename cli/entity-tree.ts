@@ -59,7 +59,10 @@ export function subtree(
   tree: PlainObject,
   path: readonly string[],
 ): { readonly tree: Plain; readonly at: readonly string[] } {
-  let rest = path.join("/").replace(/^\/+|\/+$/g, "");
+  let rest = path
+    .map((part) => part.replace(/^\/+|\/+$/g, ""))
+    .filter((part) => part !== "")
+    .join("/");
   let here: Plain = tree;
   const at: string[] = [];
   while (rest !== "") {

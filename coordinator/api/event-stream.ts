@@ -9,7 +9,7 @@ export type EventFilter = {
   readonly types: readonly string[];
 };
 
-/** Events waiting for a slow reader; beyond it the reader is told to come again rather than fill our memory. */
+/** New events waiting for a slow reader; beyond it the reader is told to come again rather than fill our memory. */
 const WAITING_MAX = 10_000;
 
 /**
@@ -34,13 +34,15 @@ export async function* eventStream(
   // Subscribed before the past is copied, in one turn of the loop: nothing falls between the two.
   const unsubscribe = request.follow ? replica.onApplied(onApplied) : () => undefined;
   replica.state.events.forEach(accept);
+  // The past is bounded, and a late reader has to get through it before it can be called slow.
+  const waitingMax = waiting.length + WAITING_MAX;
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     while (!signal.aborted) {
       const next = waiting.shift();
       if (next !== undefined) {
         yield next;
-        if (waiting.length > WAITING_MAX) return;
+        if (waiting.length > waitingMax) return;
       } else if (!request.follow) {
         return;
       } else {

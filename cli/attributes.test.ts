@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { parseAttributes } from "./attributes.js";
+
+test("parseAttributes() reads numbers and booleans as such and keeps the rest as text", () => {
+  const words = [
+    "weight=10",
+    "backup=true",
+    "check=false",
+    "comment=a = b",
+    "cookie=",
+    "rate=-1.5",
+    "zip=007",
+  ];
+
+  assert.deepEqual(parseAttributes(words), {
+    weight: 10,
+    backup: true,
+    check: false,
+    comment: "a = b",
+    cookie: "",
+    rate: -1.5,
+    zip: "007",
+  });
+});
+
+test("parseAttributes() keeps digits that a number could not hold", () => {
+  assert.deepEqual(parseAttributes(["id=12345678901234567890"]), { id: "12345678901234567890" });
+});
+
+test("parseAttributes() refuses what is no attribute, with what would work", () => {
+  assert.throws(() => parseAttributes(["weight"]), {
+    code: "INVALID_ARGUMENT",
+    message: /NAME=VALUE, as in weight=10/,
+  });
+  assert.throws(() => parseAttributes(["=1"]), { code: "INVALID_ARGUMENT" });
+  assert.throws(() => parseAttributes(["a=1", "a=2"]), {
+    code: "INVALID_ARGUMENT",
+    message: /"a" is given twice/,
+  });
+});
+
+test("parseAttributes() refuses control characters before anything is sent", () => {
+  for (const word of ["comment=a\nb", "comment=\u001b[31m", "x=\u0000", "x=\u0085"]) {
+    assert.throws(() => parseAttributes([word]), { code: "INVALID_ARGUMENT", message: /one line/ });
+  }
+});

@@ -1,0 +1,167 @@
+import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import type { TestContext } from "node:test";
+
+import { systemClock } from "../../common/clock.js";
+import type { Clock } from "../../common/clock.js";
+import type { ActionConfig } from "../../common/config/model.js";
+import { silentLogger } from "../../common/logger.js";
+import { clusterOf, nodeOf, triggerOf } from "../../test/support/cluster-config.js";
+import { machineReplica } from "../../test/support/machine-replica.js";
+import { until } from "../../test/support/until.js";
+import { leaderClock } from "../leader-clock.js";
+import type { RunRecord } from "../state/model.js";
+import { startTriggerRunner } from "./runner.js";
+
+const A = "10.0.0.1:80";
+const B = "10.0.0.2:80";
+
+test("a command runs once per change, with the seed's variables, and its run is a record", async (t) => {
+  const { lines, replica, command } = await bench(t);
+  await configure(replica, { command: `${command} $CLUSTER $nodes_active_addrs $nodes_active_count` });
+  run(t, replica);
+
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the first run");
+  await cut(replica, B, "unknown", "healthy");
+  await until(() => finished(replica).length === 2, "the second run");
+
+  assert.deepEqual(await lines(), [`web ["${A}"] 1`, `web ["${A}","${B}"] 2`]);
+  assert.deepEqual(
+    finished(replica).map(({ outcome, exitCode, attempts }) => ({ outcome, exitCode, attempts })),
+    [
+      { outcome: "succeeded", exitCode: 0, attempts: 1 },
+      { outcome: "succeeded", exitCode: 0, attempts: 1 },
+    ],
+  );
+});
+
+test("a command that fails is tried again as often as asked, and its last words are kept", async (t) => {
+  const { replica } = await bench(t);
+  await configure(replica, { command: "echo no space >&2; exit 3", retries: 1 });
+  run(t, replica);
+
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the last attempt");
+
+  const [record] = finished(replica);
+  assert.deepEqual(
+    [record?.outcome, record?.attempts, record?.exitCode, record?.outputTail.trim()],
+    ["failed", 2, 3, "no space"],
+  );
+});
+
+test("a run whose coordinator died under it is recorded as failed and not executed again", async (t) => {
+  const { replica, command, lines } = await bench(t);
+  await configure(replica, { command: `${command} again` });
+  await cut(replica, A, "unknown", "healthy");
+  const [id = ""] = [...replica.state.runs.keys()];
+  await replica.propose({ type: "startRun", runId: id }, "a coordinator that died");
+
+  run(t, replica);
+  await until(() => finished(replica).length === 1, "the record");
+
+  assert.equal(finished(replica)[0]?.outcome, "failed");
+  assert.match(finished(replica)[0]?.error ?? "", /ended before it could record/);
+  assert.deepEqual(await lines(), []);
+});
+
+test("events within the throttle share one run, which sees the last of them", async (t) => {
+  const { replica, command, lines } = await bench(t);
+  await configure(replica, { command: `${command} $nodes_active_count`, throttleMs: 300 });
+  run(t, replica);
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the first run");
+
+  await cut(replica, A, "healthy", "down");
+  await cut(replica, B, "unknown", "healthy");
+  await cut(replica, A, "down", "healthy");
+  await until(() => finished(replica).length === 2, "the run for the other three");
+
+  assert.deepEqual(await lines(), ["1", "2"]);
+  const [first, second] = finished(replica);
+  assert.ok((second?.startedAtMs ?? 0) - (first?.startedAtMs ?? 0) >= 300);
+});
+
+test("a host's clock that is set back an hour holds no run up", async (t) => {
+  const { replica, command, lines } = await bench(t);
+  let stepMs = 0;
+  const host: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + stepMs };
+  await configure(replica, { command: `${command} ran` });
+  run(
+    t,
+    replica,
+    leaderClock(host, () => replica.state.atMs),
+  );
+
+  stepMs = -3_600_000;
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the run");
+
+  assert.deepEqual(await lines(), ["ran"]);
+});
+
+type Bench = ReturnType<typeof machineReplica>;
+
+async function bench(t: TestContext) {
+  const dir = await mkdtemp(join(tmpdir(), "clusterduck-triggers-"));
+  t.after(() => rm(dir, { recursive: true }));
+  const path = join(dir, "out");
+  const command = `f() { echo "$*" >> ${path}; }; f`;
+  const lines = async (): Promise<readonly string[]> => {
+    const text = await readFile(path, "utf8").catch(() => "");
+    return text.split("\n").filter((line) => line !== "");
+  };
+  return { replica: machineReplica(systemClock), command, lines };
+}
+
+function run(t: TestContext, replica: Bench, clock: Clock = systemClock): void {
+  const env = { PATH: process.env["PATH"] };
+  const runner = startTriggerRunner({ replica, isLeader: () => true, clock, logger: silentLogger, env });
+  t.after(() => runner.stop(0));
+}
+
+async function configure(
+  replica: Bench,
+  wish: { readonly command: string; readonly retries?: number; readonly throttleMs?: number },
+): Promise<void> {
+  const action: ActionConfig = {
+    type: "shell",
+    commands: [wish.command],
+    cwd: null,
+    env: {},
+    inheritEnv: false,
+    timeoutMs: 10_000,
+    user: null,
+    retries: wish.retries ?? 0,
+  };
+  const trigger = { ...triggerOf("t", ["active"], wish.throttleMs ?? 0), actions: [action] };
+  const web = clusterOf({ name: "web", nodes: [nodeOf(A), nodeOf(B)], triggers: [trigger] });
+  const config = { clusters: { web }, balancers: {} };
+  const yaml = JSON.stringify(config);
+  await replica.propose(
+    { type: "applyConfig", config, yaml, source: "api", fileHash: "", ifRevision: null },
+    "test",
+  );
+}
+
+async function cut(
+  replica: Bench,
+  addr: string,
+  from: "unknown" | "healthy" | "down",
+  to: "healthy" | "down",
+): Promise<void> {
+  const node = { cluster: "web", addr };
+  const epoch = replica.state.nodes.get(`web/${addr}`)?.epoch ?? 0;
+  const transition = { node, epoch, from, to, cause: "test", isConclusive: false, ballots: [] };
+  await replica.propose({ type: "cut", transitions: [transition] }, "test");
+}
+
+function finished(replica: Bench): readonly RunRecord[] {
+  return [...replica.state.runs.values()].filter(
+    ({ outcome }) => outcome === "succeeded" || outcome === "failed",
+  );
+}
