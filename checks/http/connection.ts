@@ -39,6 +39,7 @@ export class HttpConnection {
   #socket: Socket | null = null;
   #isBusy = false;
   #answersOnSocket = 0;
+  #sockets = 0;
   /** When the certificate ends that the peer showed last, Unix milliseconds. */
   certificateEndMs: number | null = null;
 
@@ -72,6 +73,11 @@ export class HttpConnection {
 
   get isClosed(): boolean {
     return this.#closing.signal.aborted;
+  }
+
+  /** How often it was made, successfully or not: a change between two moments tells that it was made anew. */
+  get sockets(): number {
+    return this.#sockets;
   }
 
   /** Answers that came over the present socket. From the first on, the server may close it at any moment. */
@@ -113,6 +119,7 @@ export class HttpConnection {
   }
 
   async #connect(): Promise<Socket> {
+    this.#sockets++;
     const { socket, certificateEndMs } = await this.#options.dial(this.#closing.signal);
     this.#socket = socket;
     this.#answersOnSocket = 0;

@@ -14,7 +14,7 @@ import { Connections } from "./connections.js";
 import { dial } from "./dial.js";
 import type { Exchange } from "./exchange.js";
 import { countRun, endLook, initialFreshLook, judgeFreshLook } from "./fresh-look.js";
-import type { FreshLook } from "./fresh-look.js";
+import type { FreshJudgement, FreshLook } from "./fresh-look.js";
 import { isClosedByPeer, observationOfHttpError } from "./http-errors.js";
 import { compileExpectation, judgeAnswer, observationOf } from "./judge.js";
 import type { Expectation } from "./judge.js";
@@ -111,12 +111,15 @@ class HttpCheck implements Check {
     } catch (thrown) {
       return observationOfHttpError(thrown, elapsedMs());
     }
-    const wasNew = connection.answers === 0;
+    const socketsBefore = connection.sockets;
     let result = await this.#follow(connection, headers, signal);
     if (isKeepAliveRace(result, connection)) result = await this.#follow(connection, headers, signal);
-    const observation = this.#observe(result, connection, elapsedMs());
-    // A new connection that works answers the doubts about new connections.
-    if (wasNew && this.#freshLook.last !== null && observation.outcome !== "failed") {
+    // A new connection speaks for itself: doubts about new connections are no evidence against it.
+    const isNew = connection.sockets !== socketsBefore;
+    const fresh = isNew ? NO_DOUBT : judgeFreshLook(this.#freshLook);
+    const observation = this.#observe(result, connection, { fresh, latencyMs: elapsedMs() });
+    // And one that works answers them.
+    if (isNew && this.#freshLook.last !== null && observation.outcome !== "failed") {
       this.#freshLook = endLook(this.#freshLook, observation);
     }
     return observation;
@@ -146,7 +149,11 @@ class HttpCheck implements Check {
     }
   }
 
-  #observe(result: Exchange, connection: HttpConnection, latencyMs: number): Observation {
+  #observe(
+    result: Exchange,
+    connection: HttpConnection,
+    { fresh, latencyMs }: { readonly fresh: FreshJudgement; readonly latencyMs: number },
+  ): Observation {
     if (result.kind === "aborted") {
       const detail = DETAIL_OF_PHASE[result.phase](result.bytesRead);
       return { outcome: "failed", reason: "timedOut", detail, latencyMs };
@@ -157,7 +164,6 @@ class HttpCheck implements Check {
       this.#options.certificate_expiry_days,
       this.#clock.wallMs(),
     );
-    const fresh = judgeFreshLook(this.#freshLook);
     const judgement = judgeAnswer(result, this.#expectation);
     const isOutvoted = judgement.outcome !== "failed" && fresh.kind === "failed";
     return observationOf(isOutvoted ? { ...fresh, outcome: "failed" } : judgement, {
@@ -177,6 +183,8 @@ class HttpCheck implements Check {
     });
   }
 }
+
+const NO_DOUBT: FreshJudgement = { kind: "nothing" };
 
 const DETAIL_OF_PHASE = {
   connecting: () => "no connection in time",

@@ -441,6 +441,31 @@ test("now and then a new connection is tried; a closed listener fails the node t
   assert.equal(last.outcome === "failed" && last.reason, "refused");
 });
 
+test("a listener that comes back is believed again, and its refusals are told once", async (context) => {
+  const { address, server } = await serve(context, ok);
+  const check = makeCheck(context, address, { fresh_every: 3 });
+  const runUntil = async (outcome: string): Promise<void> => {
+    for (let run = 0; run < 50; run++) {
+      const observation = await runOnce(check);
+      if (observation.outcome === "failed") {
+        assert.equal(observation.detail.match(/new connections fail/g)?.length ?? 0, 1, observation.detail);
+      }
+      if (observation.outcome === outcome) return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.fail(`No run in fifty was ${outcome}`);
+  };
+  await runUntil("passed");
+  server.closeIdleConnections = () => undefined;
+  server.close();
+  await runUntil("failed");
+
+  server.listen(address.kind === "tcp" ? address.port : 0, "127.0.0.1");
+
+  await runUntil("passed");
+  for (let run = 0; run < 7; run++) assert.equal((await runOnce(check)).outcome, "passed");
+});
+
 test("a unix socket is asked as localhost", async (context) => {
   const directory = mkdtempSync(join(tmpdir(), "duck-http-"));
   context.after(() => rmSync(directory, { recursive: true }));
