@@ -19,6 +19,7 @@ import { takeFileConfig } from "./file-config.js";
 import type { ConfigFile } from "./file-config.js";
 import { createMetrics } from "./http/metrics.js";
 import { startHttpServer } from "./http/server.js";
+import { leaderClock } from "./leader-clock.js";
 import { openSingleMemberLog } from "./log/single-member-log.js";
 import { ensureInitialised, openReplica } from "./replica-over-log.js";
 import { exportSnapshot } from "./export-snapshot.js";
@@ -128,10 +129,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     closers.push(() => delivery.close());
 
     const isLeader = (): boolean => log.leadership().isLeader;
+    const leaderTime = leaderClock(clock, () => replica.state.atMs);
     const triggers = startTriggerRunner({
       replica,
       isLeader,
-      clock,
+      clock: leaderTime,
       logger: logger.child("triggers"),
       env: options.env,
     });
@@ -150,7 +152,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         return grpcAddress;
       },
       startedAtMs: clock.monotonicMs(),
-      clock,
+      clock: leaderTime,
       log,
       replica,
       fleet,

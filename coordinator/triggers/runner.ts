@@ -52,13 +52,15 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
       new Set(mine.keys()),
       clock.wallMs(),
     );
-    for (const run of interrupted) own(run.id, recordInterrupted(run));
-    for (const run of ready.slice(0, Math.max(0, RUNS_AT_ONCE - mine.size))) own(run.id, execute(run));
+    for (const run of interrupted) own(run.id, () => recordInterrupted(run));
+    for (const run of ready.slice(0, Math.max(0, RUNS_AT_ONCE - mine.size))) own(run.id, () => execute(run));
     if (nextAtMs !== null) cancelTimer = clock.after(Math.max(1, nextAtMs - clock.wallMs()), wake);
   };
 
-  const own = (runId: string, work: Promise<void>): void => {
-    const settled = work
+  const own = (runId: string, work: () => Promise<void>): void => {
+    // Begins when the run is in `mine`: else it would look as if its coordinator had died.
+    const settled = Promise.resolve()
+      .then(work)
       .catch((thrown: unknown) =>
         logger.warn("trigger.run_not_recorded", { run: runId, error: messageOf(thrown) }),
       )

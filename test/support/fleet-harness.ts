@@ -22,6 +22,9 @@ import type { DeclaredNode } from "../../coordinator/agents/hello.js";
 import type { FleetTuning } from "../../coordinator/agents/tuning.js";
 import type { AppliedEntry } from "../../coordinator/replica.js";
 import type { NodeRecord, StateView } from "../../coordinator/state/model.js";
+import { until } from "./until.js";
+
+export { until };
 
 export const TCP_CHECK: CheckConfig = {
   id: "tcp",
@@ -303,13 +306,4 @@ export async function temporaryDirectory(t: TestContext): Promise<string> {
   // Hooks run in the order they were set: whoever uses the directory may still write while it goes.
   t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
   return dir;
-}
-
-/** Polls until it holds. */
-export async function until(holds: () => boolean, what: string, limitMs = 10_000): Promise<void> {
-  const deadlineMs = Date.now() + limitMs;
-  while (!holds()) {
-    if (Date.now() > deadlineMs) throw new Error(`Not within ${limitMs} ms: ${what}`);
-    await systemClock.sleep(5);
-  }
 }
