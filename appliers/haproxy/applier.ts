@@ -70,7 +70,7 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
       const message = `Cannot apply generation ${bundle.generation} of term ${bundle.fencing.term}, index ${bundle.fencing.index}: term ${term}, index ${index} was applied already`;
       throw new ClusterduckError("CONFLICT", message);
     }
-    const desired = compose(bundle, onDisk, target.path, memory);
+    const desired = compose(bundle, onDisk, target, memory);
     if (desired.kind === "refused") throw new ClusterduckError("CONFLICT", desired.problem);
     return changeProxy(
       { target, store, link, clock, reloads, hasNewer: () => queue.hasNewer() },

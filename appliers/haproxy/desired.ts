@@ -1,10 +1,12 @@
 import { createHash } from "node:crypto";
 
 import type { Bundle } from "../applier.js";
+import type { ProxyTargetConfig } from "../../common/config/model.js";
 import { generationOf } from "../../common/model/generation.js";
 import { editOf, findBlocks, readBundleBlocks, replaceBlocks } from "./marker-block.js";
 import type { ApplierMemory } from "./memory.js";
 import { readConfiguration } from "./server-lines.js";
+import { withoutHostLine, withStatsSocket } from "./stats-socket.js";
 import type { ConfigurationFacts } from "./server-lines.js";
 
 /** The file that a bundle asks for. */
@@ -23,7 +25,12 @@ export type Desired =
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
 /** Composes the new content from a bundle and what stands on disk (null: no file). Pure. */
-export function compose(bundle: Bundle, onDisk: string | null, path: string, memory: ApplierMemory): Desired {
+export function compose(
+  bundle: Bundle,
+  onDisk: string | null,
+  { path, statsSocket }: Pick<ProxyTargetConfig, "path" | "statsSocket">,
+  memory: ApplierMemory,
+): Desired {
   const [file] = bundle.files;
   if (file === undefined || bundle.files.length !== 1) {
     return refused(
@@ -36,7 +43,7 @@ export function compose(bundle: Bundle, onDisk: string | null, path: string, mem
   if (CONTROL.test(file.text)) {
     return refused(`Cannot apply generation ${bundle.generation}: the content holds control characters`);
   }
-  if (file.role === "config") return composed(file.text, "all", null);
+  if (file.role === "config") return composed(withStatsSocket(file.text, statsSocket), "all", null);
 
   if (onDisk === null) {
     return refused(
@@ -81,7 +88,7 @@ export type DiskFacts = {
 /** Which generation a file on disk holds. */
 export function readDisk(text: string | null, owned: "all" | "markers", memory: ApplierMemory): DiskFacts {
   if (text === null) return { generation: "", error: "" };
-  if (owned === "all") return { generation: generationOf(text), error: "" };
+  if (owned === "all") return { generation: generationOf(withoutHostLine(text)), error: "" };
   const search = findBlocks(text);
   if (search.kind === "broken") return { generation: "", error: search.problem };
   const generations = new Set<string>();

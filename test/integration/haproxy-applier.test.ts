@@ -301,6 +301,46 @@ test("the stats socket and a reload command serve a marker block in the user's o
   assert.equal(await readFile(path, "utf8"), edited);
 });
 
+test("a file rendered for many hosts gets this host's stats socket, so that states change without a reload", async (t) => {
+  const dir = await workDir(t);
+  const web = await startWebServer();
+  t.after(() => web.stop());
+  const port = await freePort();
+  const path = join(dir, "haproxy.cfg");
+  const pidFile = join(dir, "pid");
+  const target = proxyTarget({
+    path,
+    statsSocket: join(dir, "s.sock"),
+    reload: { kind: "pidFile", path: pidFile },
+  });
+  const applier = createHaproxyApplier({
+    balancer: "front",
+    mode: "file",
+    target,
+    stateDir: join(dir, "state"),
+    clock: systemClock,
+  });
+  const config = haproxyConfig({
+    deliver: "agents",
+    frontends: { web: { bind: [`127.0.0.1:${port}`], options: [] } },
+  });
+  await applier.apply(bundleOf(config, [nodeSlice(web.addr)]), signal);
+  const haproxy = await startHaproxy({ files: [path], masterSocket: join(dir, "m.sock"), pidFile });
+  t.after(() => haproxy.stop());
+  const worker = await workerOf(haproxy);
+
+  const outcome = await applier.apply(bundleOf(config, [nodeSlice(web.addr, { state: "down" })]), signal);
+
+  assert.deepEqual([outcome.error, outcome.method], ["", "runtime"]);
+  assert.equal(outcome.observedGeneration, outcome.wantedGeneration);
+  assert.equal(await workerOf(haproxy), worker);
+  assert.deepEqual(await applier.observe(), {
+    appliedGeneration: outcome.wantedGeneration,
+    observedGeneration: outcome.wantedGeneration,
+    error: "",
+  });
+});
+
 test("SIGUSR2 by pid file reloads, and an include file stands beside the user's own", async (t) => {
   const dir = await workDir(t);
   const web = await startWebServer();
