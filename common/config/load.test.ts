@@ -169,7 +169,7 @@ clusters:
     type: http
     balancers:
       - {type: haproxy, mode: file, path: lb.cfg, bind: 80, reload: {master: run/m.sock, }, program: bin/haproxy}
-      - {type: haproxy, name: edge, quiet: 0, quiet_max: 1s}
+      - {type: haproxy, name: edge}
   api:
     type: http
     balancers:
@@ -239,6 +239,30 @@ test("a balancer whose keys do not go together is refused with what would work",
     )[0] ?? "",
     /the balancer name "x" is taken: balancers\.x/,
   );
+});
+
+test("a balancer that agents deliver refuses what only one host can know", () => {
+  const problems = problemsOf(`
+clusters: {a: {type: tcp}}
+balancers: {lb: {type: haproxy, clusters: a, deliver: agents, stats_socket: /run/s, quiet: 1s, extra_files: /x}}
+`);
+
+  const words = "belongs to deliver: local; agents have it in their own proxies section";
+  assert.deepEqual(problems, [
+    `balancers.lb.stats_socket: ${words}`,
+    `balancers.lb.quiet: ${words}`,
+    `balancers.lb.extra_files: ${words}`,
+  ]);
+});
+
+test("a persistent tcp check whose service speaks first is refused: it greets once for each connection", () => {
+  const problemsWith = (check: string): readonly string[] =>
+    problemsOf(`clusters: {a: {type: tcp, health_checks: [{type: tcp, persistent: true, ${check}}]}}`);
+
+  assert.match(problemsWith("expect: '220 '").join(), /has persistent, but the service speaks first/);
+  assert.match(problemsWith("flow: [{expect: hi}, {send: x}]").join(), /has persistent, but the service/);
+  assert.deepEqual(problemsWith("send: x, expect: hi"), []);
+  assert.deepEqual(problemsWith("flow: [{send: x}, {expect: hi}]"), []);
 });
 
 test("where a value may have several forms, the problem is that of the form that was meant", () => {

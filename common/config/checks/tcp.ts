@@ -49,7 +49,21 @@ export const tcpOptions = z
   .refine((options) => !options.persistent || (options.expect ?? options.flow) !== undefined, {
     message:
       "has persistent without expect: an open connection proves nothing, so say what the service must answer",
+  })
+  .refine((options) => !options.persistent || !isBegunByService(options), {
+    message:
+      "has persistent, but the service speaks first: it greets once for each connection, so begin with send or leave persistent out",
   });
+
+function isBegunByService(options: {
+  readonly send?: unknown;
+  readonly expect?: unknown;
+  readonly flow?: readonly object[] | undefined;
+}): boolean {
+  const [first] = options.flow ?? [];
+  return first === undefined ? options.expect !== undefined && options.send === undefined : "expect" in first;
+}
+
 export type TcpOptions = z.infer<typeof tcpOptions>;
 export type TcpPayload = z.infer<typeof payload>;
 export type TcpAnswer = z.infer<typeof answer>;

@@ -130,10 +130,8 @@ function agrees(value: BalancerInput, context: z.RefinementCtx): void {
   if (isLocal && value.path !== undefined && value.reload === undefined) {
     problem("reload", `is missing: say how HAProxy takes a new file (${RELOAD_WAYS})`);
   }
-  if (!isLocal && value.path !== undefined)
-    problem("path", "belongs to deliver: local; agents have it in their own proxies section");
-  if (!isLocal && value.reload !== undefined)
-    problem("reload", "belongs to deliver: local; agents have it in their own proxies section");
+  for (const key of isLocal ? [] : hostKeysOf(value))
+    problem(key, "belongs to deliver: local; agents have it in their own proxies section");
   if (value.quiet_max < value.quiet) problem("quiet_max", "is shorter than quiet");
   if (value.mode !== "file" && (value.bind !== undefined || Object.keys(value.frontends).length > 0)) {
     problem(
@@ -141,6 +139,23 @@ function agrees(value: BalancerInput, context: z.RefinementCtx): void {
       "needs mode: file; with the other modes frontends stand in your own file",
     );
   }
+}
+
+/** Keys that say something of one host, and what they are when nobody gave them. */
+const HOST_KEYS = {
+  path: undefined,
+  reload: undefined,
+  stats_socket: undefined,
+  program: DEFAULTS.program,
+  quiet: DEFAULTS.quietMs,
+  quiet_max: DEFAULTS.quietMaxMs,
+  reload_every: DEFAULTS.reloadEveryMs,
+} as const;
+
+function hostKeysOf(value: BalancerInput): readonly string[] {
+  const keys = Object.keys(HOST_KEYS) as (keyof typeof HOST_KEYS)[];
+  const given: string[] = keys.filter((key) => value[key] !== HOST_KEYS[key]);
+  return value.extra_files.length === 0 ? given : [...given, "extra_files"];
 }
 
 function toBalancer(value: BalancerInput) {
