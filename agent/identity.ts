@@ -48,9 +48,13 @@ export function introduce(
     zone: config.zone,
     labels: { ...config.labels },
     version: identity.version,
-    nodes: config.nodes.map(({ cluster, addr, attributes }) => ({
+    nodes: config.nodes.map(({ cluster, addr, attributes, isDisabled, isSpare }) => ({
       node: { cluster, addr },
-      attributes: { ...attributes },
+      attributes: {
+        ...attributes,
+        ...(isDisabled ? { disabled: true } : {}),
+        ...(isSpare ? { spare: true } : {}),
+      },
     })),
     proxies: proxies.map((proxy) => ({ ...proxy })),
     addresses: [...localAddresses()],

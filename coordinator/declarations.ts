@@ -7,6 +7,7 @@ import type { DeclaredNode } from "./agents/hello.js";
 import type { ReplicatedLog } from "./log/replicated-log.js";
 import type { Replica } from "./replica.js";
 import type { StateView } from "./state/model.js";
+import { readWish } from "./state/nodes.js";
 
 export type DeclarationsOptions = {
   readonly replica: Replica;
@@ -71,7 +72,9 @@ export class Declarations {
 function isCommitted(state: StateView, agentId: string, nodes: readonly DeclaredNode[]): boolean {
   const words = (each: DeclaredNode): readonly unknown[] => [each.cluster, each.addr, each.attributes];
   const committed = [...state.nodes.values()].filter((node) => node.declaredBy === agentId).map(words);
-  const declared = nodes.map(words);
+  const declared = nodes.map((node) =>
+    words({ ...node, attributes: readWish(node.attributes, "").attributes }),
+  );
   const sort = (list: readonly (readonly unknown[])[]): readonly string[] =>
     list.map((item) => JSON.stringify(item)).sort();
   return isDeepStrictEqual(sort(committed), sort(declared));

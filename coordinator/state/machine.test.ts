@@ -142,6 +142,24 @@ test("adding a node says what would work when it cannot be done", () => {
   assert.match(add("constructor", A), /^NOT_FOUND/);
 });
 
+test("a node that is added or declared as a spare, or disabled, begins as one", () => {
+  const tier = new Tier().configure(clusterOf({ name: "web" }));
+  const node = { cluster: "web", addr: A };
+  const add = (): Applied =>
+    tier.propose({ type: "addNode", node, attributes: { spare: true, weight: 2 }, isIdempotent: true });
+
+  const results = [add(), add()].map(({ result }) => result.isAccepted);
+  tier.propose({
+    type: "declareNodes",
+    agentId: "a1",
+    nodes: [{ cluster: "web", addr: B, attributes: { disabled: true } }],
+  });
+
+  assert.deepEqual(results, [true, true]);
+  assert.deepEqual([tier.node(A).overlay?.kind, tier.node(A).attributes], ["spare", { weight: 2 }]);
+  assert.deepEqual([tier.node(B).overlay?.reason, tier.node(B).attributes], ['disabled says agent "a1"', {}]);
+});
+
 test("an agent's nodes are those of its last declaration, and other sources stay untouched", () => {
   const tier = new Tier().configure(clusterOf({ name: "web", nodes: [nodeOf(A)] }));
   const declare = (agentId: string, ...addrs: string[]): Applied =>

@@ -56,9 +56,20 @@ export function configuredOverlay(node: NodeConfig): Overlay | null {
   return null;
 }
 
+/**
+ * Splits what a caller or an agent says of a node as the configuration's reader does: `disabled` and `spare`
+ * are no attributes to pass on, but the overlay that the node begins with.
+ */
+export function readWish(given: NodeAttributes, where: string): Pick<NewNode, "attributes" | "overlay"> {
+  const { disabled, spare, ...attributes } = given;
+  const kind = disabled === true ? "disabled" : spare === true ? "spare" : null;
+  return { attributes, overlay: kind === null ? null : { kind, reason: `${kind} ${where}`, untilMs: null } };
+}
+
 export function addNode(context: Context, command: Of<"addNode">): CommandResult {
   const { state } = context;
-  const { node, attributes } = command;
+  const { node } = command;
+  const { attributes, overlay } = readWish(command.attributes, "when it was added");
   const cluster = clusterConfig(state, node.cluster);
   if (cluster === undefined) return unknownCluster(state, `add node "${node.addr}"`, node.cluster);
   const problem = addressProblem(node.addr);
@@ -76,7 +87,7 @@ export function addNode(context: Context, command: Of<"addNode">): CommandResult
       attributes,
       source: "api",
       declaredBy: null,
-      overlay: null,
+      overlay,
     }),
   );
   return ACCEPTED;
@@ -113,7 +124,8 @@ function declareNode(
   agentId: string,
   node: NodeRef & { readonly attributes: NodeAttributes },
 ): void {
-  const { addr, attributes } = node;
+  const { addr } = node;
+  const { attributes, overlay } = readWish(node.attributes, `says agent "${agentId}"`);
   const cluster = clusterConfig(context.state, node.cluster);
   if (cluster === undefined) {
     context.emit({
@@ -128,7 +140,7 @@ function declareNode(
   const existing = context.state.nodes.get(nodeKey(node));
   if (existing === undefined) {
     context.addNode(
-      newNode(context, { cluster, addr, attributes, source: "agent", declaredBy: agentId, overlay: null }),
+      newNode(context, { cluster, addr, attributes, source: "agent", declaredBy: agentId, overlay }),
     );
     return;
   }
