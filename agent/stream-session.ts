@@ -1,6 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HelloSchema } from "../proto/gen/clusterduck/v1/agent_pb.js";
-import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../common/clock.js";
 import { ClusterduckError } from "../common/errors.js";
 import type { ApplyOutcome } from "../common/model/delivery.js";
@@ -22,6 +21,8 @@ const HEARTBEATS_MISSED = 3;
 const SILENCE_MIN_MS = 3_000;
 /** How long a stopping agent lets the coordinator end the stream. */
 const STOP_GRACE_MS = 500;
+/** How long a stream that another one takes over is kept open: its end would look like the agent's. */
+const TAKE_OVER_MS = 10_000;
 
 export type SessionOptions = {
   readonly hello: MessageInitShape<typeof HelloSchema>;
@@ -107,6 +108,14 @@ export class StreamSession {
   applied(outcome: ApplyOutcome): void {
     this.#outcomes.set(outcome.balancer, outcome);
     this.#wakeup.wake();
+  }
+
+  /** Another stream takes over: nothing more is sent on this one, and the coordinator ends it when the other is there. */
+  supersede(): void {
+    this.#isReady = false;
+    this.#cancelFlush?.();
+    this.#cancelTimer();
+    this.#cancelTimer = this.#options.clock.after(TAKE_OVER_MS, () => this.#controller.abort());
   }
 
   end(): void {
@@ -203,8 +212,14 @@ export class StreamSession {
     const { facts, ...rest } = observation;
     if (facts === undefined) return report;
     const key = `${nodeKey(report.node)}#${report.check}`;
-    if (isDeepStrictEqual(this.#facts.get(key), facts)) return { ...report, observation: rest };
+    if (isSameFacts(this.#facts.get(key), facts)) return { ...report, observation: rest };
     this.#facts.set(key, facts);
     return report;
   }
+}
+
+function isSameFacts(known: Facts | undefined, facts: Facts): boolean {
+  if (known === undefined) return false;
+  const names = Object.keys(facts);
+  return names.length === Object.keys(known).length && names.every((name) => known[name] === facts[name]);
 }

@@ -8,7 +8,8 @@ export interface Check {
   /**
    * Looks once. Never throws for what the service does: that is an observation. Must settle soon after
    * `signal` aborts (its timeout has passed); the caller then counts the check as timed out.
-   * Runs may overlap: when a reply is overdue, the next run uses a standby connection.
+   * Runs may overlap: when a reply is overdue, the next run uses a standby connection. A signal that did not
+   * abort may come again with a later run, so a run takes its listeners off the signal before it settles.
    */
   run(signal: AbortSignal): Promise<Observation>;
   /** Ends connections and children. Idempotent. */

@@ -16,10 +16,14 @@ test("reading stops at the first socket that does not listen, and a line cut in 
   assert.deepEqual(parseTcpListeners(HEAD + LISTENING + CONNECTED + LISTENING), {
     listeners: [{ local: "0100007F", port: 6379, inode: "4711" }],
     isComplete: true,
+    rest: "",
   });
   const cut = parseTcpListeners(HEAD + LISTENING + LISTENING.slice(0, 60));
   assert.equal(cut.listeners.length, 1);
   assert.equal(cut.isComplete, false);
+  const next = parseTcpListeners(cut.rest + LISTENING.slice(60) + CONNECTED);
+  assert.deepEqual(next.listeners, cut.listeners);
+  assert.equal(next.isComplete, true);
 });
 
 test("only unix sockets that accept connections and have a path are listeners", () => {

@@ -14,6 +14,8 @@ export type Listener = {
 };
 
 const LISTEN_STATE = "0A";
+/** How the table's first line begins. */
+const HEADING = "  sl ";
 const ACCEPTS_CONNECTIONS = 0x1_00_00;
 const CHUNK_BYTES = 16_384;
 
@@ -36,12 +38,14 @@ function readTcp(path: string): readonly Listener[] {
   }
   try {
     const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    let text = "";
+    const listeners: Listener[] = [];
+    let rest = "";
     for (;;) {
       const length = readSync(file, chunk, 0, CHUNK_BYTES, null);
-      if (length > 0) text += chunk.toString("latin1", 0, length);
-      const parsed = parseTcpListeners(text);
-      if (length === 0 || parsed.isComplete) return parsed.listeners;
+      const parsed = parseTcpListeners(rest + chunk.toString("latin1", 0, length));
+      for (const listener of parsed.listeners) listeners.push(listener);
+      if (length === 0 || parsed.isComplete) return listeners;
+      rest = parsed.rest;
     }
   } catch {
     return [];
@@ -50,17 +54,22 @@ function readTcp(path: string): readonly Listener[] {
   }
 }
 
-/** `isComplete`: a socket that does not listen was seen, so no further listener follows. */
+/**
+ * The listeners of a piece of the table, which begins with a whole line. `isComplete`: a socket that does not
+ * listen was seen, so no further listener follows. `rest`: a line that is not read to its end.
+ */
 export function parseTcpListeners(text: string): {
   readonly listeners: readonly Listener[];
   readonly isComplete: boolean;
+  readonly rest: string;
 } {
   const listeners: Listener[] = [];
   const lines = text.split("\n");
-  // The last piece is a line that is not read to its end, or empty.
-  for (const line of lines.slice(1, -1)) {
-    const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/);
-    if (state !== LISTEN_STATE) return { listeners, isComplete: true };
+  const rest = lines.pop() ?? "";
+  for (const line of lines) {
+    if (line.startsWith(HEADING)) continue;
+    const [, local = "", , state, , , , , , inode = ""] = line.trim().split(/\s+/, 10);
+    if (state !== LISTEN_STATE) return { listeners, isComplete: true, rest: "" };
     const colon = local.lastIndexOf(":");
     listeners.push({
       local: local.slice(0, colon),
@@ -68,7 +77,7 @@ export function parseTcpListeners(text: string): {
       inode,
     });
   }
-  return { listeners, isComplete: false };
+  return { listeners, isComplete: false, rest };
 }
 
 function readUnix(): readonly Listener[] {

@@ -40,7 +40,8 @@ class ProcWatcher implements ProcessWatcher {
   readonly #served = new Map<string, Served>();
   readonly #unknown = new Set<string>();
   readonly #stop = new AbortController();
-  #listeners: readonly Listener[] | null = null;
+  /** By port. Null: to be read again. */
+  #listeners: ReadonlyMap<number, readonly Listener[]> | null = null;
   #isScanning = false;
   #scannedMs = -Infinity;
   #cancelTimer: (() => void) | null = null;
@@ -78,7 +79,7 @@ class ProcWatcher implements ProcessWatcher {
     if (alive !== undefined) return { state: "running", detail: `process ${alive.pid} runs` };
     const { match } = served;
     const pids = served.servers.map(({ pid }) => pid).join(", ");
-    if (this.#listening().some((listener) => isMatch(listener, match))) {
+    if (this.#listenersOf(match).length > 0) {
       this.relearn(address);
       return { state: "running", detail: `process ${pids} has exited, another listens` };
     }
@@ -92,12 +93,15 @@ class ProcWatcher implements ProcessWatcher {
     this.#served.clear();
   }
 
+  #listenersOf(match: ListenerMatch): readonly Listener[] {
+    return (this.#listening().get(match.port) ?? []).filter((listener) => isMatch(listener, match));
+  }
+
   /** Read once a turn: a hundred services that die together need one reading. */
-  #listening(): readonly Listener[] {
+  #listening(): ReadonlyMap<number, readonly Listener[]> {
     if (this.#listeners === null) {
-      this.#listeners = readListeners(
-        [...this.#served.values()].some(({ address }) => address.kind === "unix"),
-      );
+      const hasUnix = [...this.#served.values()].some(({ address }) => address.kind === "unix");
+      this.#listeners = byPort(readListeners(hasUnix));
       setImmediate(() => (this.#listeners = null));
     }
     return this.#listeners;
@@ -138,8 +142,7 @@ class ProcWatcher implements ProcessWatcher {
       const served = this.#served.get(addr);
       const match = matches[index] ?? null;
       if (served === undefined) continue;
-      const listeners =
-        match === null ? [] : this.#listening().filter((listener) => isMatch(listener, match));
+      const listeners = match === null ? [] : this.#listenersOf(match);
       found.push({ served, match, inodes: listeners.map(({ inode }) => inode) });
     }
     const inodes = new Set(found.flatMap((each) => each.inodes));
@@ -159,6 +162,16 @@ class ProcWatcher implements ProcessWatcher {
     const ips = address.host === "localhost" ? ["127.0.0.1", "::1"] : await resolve(address.host);
     return ips.every((ip) => isLocalHost(ip, local)) ? matchOf(address, ips) : null;
   }
+}
+
+function byPort(listeners: readonly Listener[]): ReadonlyMap<number, readonly Listener[]> {
+  const ports = new Map<number, Listener[]>();
+  for (const listener of listeners) {
+    const known = ports.get(listener.port);
+    if (known === undefined) ports.set(listener.port, [listener]);
+    else known.push(listener);
+  }
+  return ports;
 }
 
 async function resolve(host: string): Promise<readonly string[]> {

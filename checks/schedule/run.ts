@@ -25,12 +25,19 @@ export class Run {
   readonly owner: RunOwner;
   readonly entry: WheelEntry;
   stage: RunStage = "waiting";
-  readonly #abort = new AbortController();
+  readonly #controller: AbortController;
 
-  constructor(owner: RunOwner, startedMs: number, timeoutMs: number) {
+  /** `controller`: one that an earlier run left unused; making one with its signal costs a kilobyte. */
+  constructor(
+    owner: RunOwner,
+    startedMs: number,
+    timeoutMs: number,
+    controller: AbortController = new AbortController(),
+  ) {
     this.owner = owner;
     this.startedMs = startedMs;
     this.timeoutMs = timeoutMs;
+    this.#controller = controller;
     this.entry = wheelEntry(() => this.owner.onDue(this));
   }
 
@@ -39,7 +46,7 @@ export class Run {
       if (this.stage !== "over") this.owner.onSettled(this, observation);
     };
     try {
-      check.run(this.#abort.signal).then(settle, (thrown: unknown) => settle(brokenCheck(thrown)));
+      check.run(this.#controller.signal).then(settle, (thrown: unknown) => settle(brokenCheck(thrown)));
     } catch (thrown) {
       // As if it had rejected: the caller must not be told before start() returns.
       queueMicrotask(() => settle(brokenCheck(thrown)));
@@ -52,7 +59,12 @@ export class Run {
 
   /** Tells the check that its time is up; what it still says goes to the owner while the stage allows. */
   abort(): void {
-    this.#abort.abort();
+    this.#controller.abort();
+  }
+
+  /** What another run may use once this one has settled; null: it was aborted, which cannot be taken back. */
+  unusedController(): AbortController | null {
+    return this.#controller.signal.aborted ? null : this.#controller;
   }
 }
 

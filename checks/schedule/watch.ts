@@ -60,6 +60,8 @@ export class Watch implements RunOwner {
   #streak: Streak = NO_STREAK;
   #last: ObservationReport | null = null;
   #runs: Run[] = [];
+  /** Left by a run that ended in time. */
+  #spareController: AbortController | null = null;
   #cadence: Cadence | null = null;
   readonly #cadenceEntry = wheelEntry(() => this.#onCadence());
   readonly #lookEntry = wheelEntry(() => this.#onLook());
@@ -185,6 +187,7 @@ export class Watch implements RunOwner {
     }
     const isLate = run.stage !== "waiting";
     this.#forget(run);
+    this.#spareController = run.unusedController();
     const nowMs = this.#host.clock.monotonicMs();
     if (this.#isUnbelievable(run, observation)) {
       this.#afterMiss(nowMs);
@@ -341,7 +344,8 @@ export class Watch implements RunOwner {
     if (check === null) return;
     this.#dropOldest();
     const stretch = this.#host.stretch();
-    const run = new Run(this, nowMs, this.#config.timeoutMs * stretch);
+    const run = new Run(this, nowMs, this.#config.timeoutMs * stretch, this.#spareController ?? undefined);
+    this.#spareController = null;
     this.#runs.push(run);
     const overdueMs = Math.min(run.timeoutMs, rules.overdueAfterMs(this.#config, stretch, this.#usualMs));
     this.#host.wheel.set(run.entry, nowMs + overdueMs);
