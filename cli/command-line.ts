@@ -17,6 +17,7 @@ import { EXIT, exitCodeOf } from "./exit-code.js";
 import type { CliIo } from "./io.js";
 import { durationOption } from "./options.js";
 import { FORMATS, printData } from "./output/print.js";
+import type { Format } from "./output/print.js";
 import { DEFAULT_SERVER } from "./session.js";
 import type { GlobalOptions } from "./session.js";
 
@@ -25,10 +26,10 @@ const TIMEOUT_MS = 10_000;
 /** Runs one command line and gives its exit code. Never rejects: whatever is thrown is told on standard error. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
   let exitCode: number = EXIT.ok;
-  const program = buildProgram(io, (code) => {
-    exitCode = code;
-  });
   try {
+    const program = buildProgram(io, (code) => {
+      exitCode = code;
+    });
     await program.parseAsync([...args], { from: "user" });
     return io.signal.aborted ? EXIT.interrupted : exitCode;
   } catch (thrown) {
@@ -37,6 +38,18 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
     tellError(thrown, io);
     return exitCodeOf(thrown);
   }
+}
+
+/** @throws ClusterduckError INVALID_ARGUMENT when the environment names a format that there is not. */
+function defaultFormat({ env }: CliIo): Format {
+  const wanted = env["DUCK_OUTPUT"] ?? "";
+  const format = FORMATS.find((each) => each === (wanted === "" ? "table" : wanted));
+  if (format !== undefined) return format;
+  throw new ClusterduckError(
+    "INVALID_ARGUMENT",
+    `Invalid DUCK_OUTPUT ${JSON.stringify(wanted)}: expected ${FORMATS.join(", ")}`,
+    { hint: "unset DUCK_OUTPUT" },
+  );
 }
 
 export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
@@ -53,8 +66,7 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
     .addOption(
       new Option("-o, --output <format>", "how to print")
         .choices(FORMATS)
-        .default("table")
-        .env("DUCK_OUTPUT"),
+        .default(defaultFormat(io), "DUCK_OUTPUT, then table"),
     )
     .addOption(
       durationOption("--timeout <duration>", "how long to wait for an answer").default(TIMEOUT_MS, "10s"),
