@@ -13,7 +13,7 @@ import { Workbench } from "./workbench.js";
 type Run = Extract<Step, { readonly kind: "run" }>;
 
 /** Long, because a machine that tests is busy: observers that are not served in time abstain. */
-const STEP_TIMEOUT_MS = 60_000;
+const STEP_TIMEOUT_MS = 90_000;
 const ASK_AGAIN_MS = 300;
 
 /** The example of `npm start` is ready when it says how to end it. */

@@ -53,7 +53,12 @@ export class Workbench {
     // Short: the paths of sockets below it may have 107 bytes.
     const directory = await mkdtemp(join(tmpdir(), "dd-"));
     const free = await quietPorts(PORTS.length);
-    return new Workbench(directory, new Map(PORTS.map((port, at) => [port, free[at] ?? port])));
+    try {
+      return new Workbench(directory, new Map(PORTS.map((port, at) => [port, free[at] ?? port])));
+    } catch (thrown) {
+      await rm(directory, { recursive: true, force: true });
+      throw thrown;
+    }
   }
 
   /** A page's text with the ports of this workbench. */
