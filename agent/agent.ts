@@ -1,8 +1,9 @@
-import type { ApplierFactory } from "../appliers/applier.js";
+import { isDeepStrictEqual } from "node:util";
+import type { Applier, ApplierFactory } from "../appliers/applier.js";
 import type { Schedule, ScheduledNode } from "../checks/schedule.js";
 import type { Welcome } from "../proto/gen/clusterduck/v1/agent_pb.js";
 import type { Clock } from "../common/clock.js";
-import type { AgentConfig } from "../common/config/model.js";
+import type { AgentConfig, ProxyTargetConfig } from "../common/config/model.js";
 import { ClusterduckError, messageOf } from "../common/errors.js";
 import type { Logger } from "../common/logger.js";
 import type { ApplyOutcome } from "../common/model/delivery.js";
@@ -11,6 +12,7 @@ import type { Random } from "../common/random.js";
 import { VERSION } from "../common/version.js";
 import { Applies } from "./applies.js";
 import { mergeAssignments } from "./assignments.js";
+import { Coordinators } from "./coordinators.js";
 import { agentIdentity, introduce } from "./identity.js";
 import { StateStore } from "./state-store.js";
 import type { AgentStatus } from "./status.js";
@@ -32,8 +34,22 @@ export type AgentParts = {
   /** How coordinators are reached. */
   readonly connect: Connect;
   /** Called once, when the agent checks and connects. */
-  readonly onStarted?: () => void;
+  readonly onStarted?: (agent: RunningAgent) => void;
+  /** How often proxies are looked at for drift. Milliseconds. Default: `OBSERVE_EVERY_MS`. */
+  readonly observeEveryMs?: number;
 };
+
+export type RunningAgent = {
+  /**
+   * Takes another configuration without a break: checks go on, what was counted stays, and no coordinator
+   * takes the agent for lost. False: this change needs a new start (its id, its state directory, the
+   * commands of its checks), and nothing was done.
+   */
+  readonly reconfigure: (config: AgentConfig) => boolean;
+};
+
+/** As often as a coordinator looks at the proxies beside it. Milliseconds. */
+const OBSERVE_EVERY_MS = 10_000;
 
 /**
  * An agent, until `signal` aborts. It begins with the assignment it had when it stopped, so that a restart
@@ -64,8 +80,11 @@ class Agent {
   readonly #identity;
   readonly #schedule: Schedule;
   readonly #applies: Applies;
-  readonly #streams: readonly CoordinatorStream[];
+  readonly #coordinators: Coordinators;
   readonly #startedMs: number;
+  #config: AgentConfig;
+  #appliers: ReadonlyMap<string, { readonly target: ProxyTargetConfig; readonly applier: Applier }> =
+    new Map();
   #clusterId: string;
   #nodes: readonly ScheduledNode[];
   #saving: Promise<void> | null = null;
@@ -78,24 +97,23 @@ class Agent {
   ) {
     const { config, clock, random, logger, signal } = options;
     this.#options = options;
+    this.#config = config;
     this.#store = store;
     this.#clusterId = state.clusterId;
     this.#nodes = state.nodes;
     this.#startedMs = clock.monotonicMs();
     this.#identity = agentIdentity(config, VERSION);
-    const appliers = Object.entries(config.proxies).map(
-      // Whether a file is ours in whole or between markers only, each bundle says itself.
-      ([balancer, target]) => [balancer, options.createApplier({ balancer, target, mode: "file" })] as const,
-    );
     this.#applies = new Applies({
-      appliers: new Map(appliers),
+      appliers: this.#createAppliers(),
       onOutcome: (outcome) => this.#onOutcome(outcome),
       logger,
       signal,
     });
     this.#schedule = options.createSchedule((reports) => this.#onReports(reports));
-    this.#streams = config.coordinators.map(
-      (address) =>
+    this.#coordinators = new Coordinators({
+      logger,
+      onRemoved: () => this.#assign(),
+      createStream: (address) =>
         new CoordinatorStream({
           address,
           connect: options.connect,
@@ -103,7 +121,7 @@ class Agent {
           random,
           logger: logger.child("stream"),
           handlers: {
-            hello: () => introduce(this.#identity, config, this.#applies.states()),
+            hello: () => introduce(this.#identity, this.#config, this.#applies.states()),
             onWelcome: (from, welcome) => this.#onWelcome(from, welcome),
             onAssignment: () => this.#assign(),
             onProbe: (node, durationMs) => this.#schedule.probe(node, durationMs),
@@ -115,10 +133,11 @@ class Agent {
             },
           },
         }),
-    );
+    });
+    this.#coordinators.configure(config.coordinators);
   }
 
-  async run(signal: AbortSignal, onStarted: (() => void) | undefined): Promise<void> {
+  async run(signal: AbortSignal, onStarted: AgentParts["onStarted"]): Promise<void> {
     const { logger, config } = this.#options;
     const { id, bootId, version } = this.#identity;
     try {
@@ -131,8 +150,8 @@ class Agent {
         nodes: this.#nodes.length,
         coordinators: config.coordinators,
       });
-      onStarted?.();
-      await Promise.all(this.#streams.map((stream) => stream.run(signal)));
+      onStarted?.({ reconfigure: (next) => this.#reconfigure(next) });
+      await Promise.all([this.#coordinators.run(signal), this.#lookForDrift(signal)]);
     } finally {
       this.#schedule.close();
       await this.#saving;
@@ -147,7 +166,7 @@ class Agent {
       version,
       clusterId: this.#clusterId,
       uptimeMs: this.#options.clock.monotonicMs() - this.#startedMs,
-      streams: this.#streams.map((stream) => stream.status()),
+      streams: this.#coordinators.streams().map((stream) => stream.status()),
       nodes: this.#nodes.length,
       checks: this.#schedule.stats(),
       selfDoubt: this.#schedule.selfDoubt(),
@@ -155,13 +174,57 @@ class Agent {
     };
   }
 
+  #reconfigure(config: AgentConfig): boolean {
+    const before = this.#config;
+    const needsStart =
+      config.id !== before.id ||
+      config.stateDir !== before.stateDir ||
+      config.coordinators.length === 0 ||
+      !isDeepStrictEqual(config.execChecks, before.execChecks);
+    if (needsStart) return false;
+    this.#config = config;
+    this.#coordinators.configure(config.coordinators);
+    const isToldAnew = !isDeepStrictEqual(
+      [config.zone, config.labels, config.nodes, config.proxies],
+      [before.zone, before.labels, before.nodes, before.proxies],
+    );
+    // What the proxies hold is part of what is told.
+    if (isToldAnew) void this.#applies.replace(this.#createAppliers()).then(() => this.#introduceAgain());
+    return true;
+  }
+
+  #introduceAgain(): void {
+    for (const stream of this.#coordinators.streams()) stream.introduceAgain();
+  }
+
+  /** Proxies that are declared as before keep their appliers: they know what was done last. */
+  #createAppliers(): ReadonlyMap<string, Applier> {
+    const entries = Object.entries(this.#config.proxies).map(([balancer, target]) => {
+      const known = this.#appliers.get(balancer);
+      const isKnown = known !== undefined && isDeepStrictEqual(known.target, target);
+      // Whether a file is ours in whole or between markers only, each bundle says itself.
+      const create = (): Applier => this.#options.createApplier({ balancer, target, mode: "file" });
+      return [balancer, isKnown ? known : { target, applier: create() }] as const;
+    });
+    this.#appliers = new Map(entries);
+    return new Map(entries.map(([balancer, { applier }]) => [balancer, applier]));
+  }
+
+  async #lookForDrift(signal: AbortSignal): Promise<void> {
+    const { clock, observeEveryMs = OBSERVE_EVERY_MS } = this.#options;
+    while (!signal.aborted) {
+      await clock.sleep(observeEveryMs, signal);
+      if (!signal.aborted) await this.#applies.lookForDrift();
+    }
+  }
+
   #onReports(reports: readonly ObservationReport[]): void {
     const isUrgent = reports.some(isNews);
-    for (const stream of this.#streams) stream.report(reports, isUrgent);
+    for (const stream of this.#coordinators.streams()) stream.report(reports, isUrgent);
   }
 
   #onOutcome(outcome: ApplyOutcome): void {
-    for (const stream of this.#streams) stream.applied(outcome);
+    for (const stream of this.#coordinators.streams()) stream.applied(outcome);
   }
 
   /** @throws ClusterduckError CONFLICT for a coordinator of another cluster. */
@@ -175,6 +238,7 @@ class Agent {
         },
       );
     }
+    this.#coordinators.onWelcome(address, welcome);
     if (this.#clusterId === welcome.clusterId) return;
     this.#clusterId = welcome.clusterId;
     this.#saveSoon();
@@ -182,7 +246,7 @@ class Agent {
 
   #assign(): void {
     const merged = mergeAssignments(
-      this.#streams.map((stream) => ({ isConnected: stream.isConnected, held: stream.held })),
+      this.#coordinators.streams().map((stream) => ({ isConnected: stream.isConnected, held: stream.held })),
     );
     // Before a coordinator has spoken, the assignment from before the restart stands.
     if (merged === null || isSameWork(this.#nodes, merged)) return;

@@ -25,25 +25,74 @@ export type AppliesOptions = {
  */
 export class Applies {
   readonly #options: AppliesOptions;
+  #appliers: ReadonlyMap<string, Applier>;
+  /** Orders under way. Key: balancer. */
+  readonly #busy = new Map<string, number>();
   readonly #fencing = new Map<string, Fencing>();
   readonly #states = new Map<string, ProxyState>();
 
   constructor(options: AppliesOptions) {
     this.#options = options;
+    this.#appliers = options.appliers;
   }
 
-  /** Looks at all proxies once; before that the states are empty. */
+  /** Other proxies are declared from now on; those that stay keep what is known of them. */
+  async replace(appliers: ReadonlyMap<string, Applier>): Promise<void> {
+    const before = this.#appliers;
+    this.#appliers = appliers;
+    for (const balancer of before.keys()) {
+      if (appliers.get(balancer) !== before.get(balancer)) this.#states.delete(balancer);
+    }
+    await this.observeAll();
+  }
+
+  /** Looks once at the proxies that nothing is known of; before that their states are empty. */
   async observeAll(): Promise<void> {
     await Promise.all(
-      [...this.#options.appliers].map(async ([balancer, applier]) => {
+      [...this.#appliers].map(async ([balancer, applier]) => {
+        if (this.#states.has(balancer)) return;
         const seen = await applier.observe();
+        if (this.#appliers.get(balancer) !== applier || this.#states.has(balancer)) return;
         this.#states.set(balancer, { balancer, kind: "haproxy", ...seen });
       }),
     );
   }
 
+  /**
+   * Looks whether the proxies still are what they were when they took their last order, and tells when one is
+   * not. Those that failed wait for their next order anyway.
+   */
+  async lookForDrift(): Promise<void> {
+    for (const [balancer, applier] of this.#appliers) {
+      const before = this.#states.get(balancer);
+      const isSettled = before?.error === "" && before.appliedGeneration !== "" && !this.#busy.has(balancer);
+      if (!isSettled) continue;
+      const seen = await applier.observe();
+      // It may have taken an order, or have left the configuration, while we looked.
+      if (this.#states.get(balancer) !== before || this.#busy.has(balancer)) continue;
+      const isSame =
+        seen.error === "" &&
+        seen.appliedGeneration === before.appliedGeneration &&
+        (seen.observedGeneration === "" || seen.observedGeneration === before.appliedGeneration);
+      const isTold = seen.error === before.error && seen.observedGeneration === before.observedGeneration;
+      if (isSame || (isTold && seen.appliedGeneration === before.appliedGeneration)) continue;
+      this.#states.set(balancer, { ...before, ...seen });
+      this.#options.logger.warn("proxy.drifted", { balancer, expected: before.appliedGeneration, ...seen });
+      this.#options.onOutcome({
+        balancer,
+        wantedGeneration: before.appliedGeneration,
+        ...seen,
+        warnings: [],
+        method: "unchanged",
+        durationMs: 0,
+        // Answers no order.
+        fencing: { term: 0, index: 0 },
+      });
+    }
+  }
+
   states(): readonly ProxyState[] {
-    return [...this.#options.appliers.keys()].map(
+    return [...this.#appliers.keys()].map(
       (balancer) =>
         this.#states.get(balancer) ?? {
           balancer,
@@ -56,7 +105,7 @@ export class Applies {
   }
 
   offer(bundle: Bundle): void {
-    const applier = this.#options.appliers.get(bundle.balancer);
+    const applier = this.#appliers.get(bundle.balancer);
     if (applier === undefined) {
       this.#refuse(bundle, `this agent's configuration declares no proxy for balancer "${bundle.balancer}"`);
       return;
@@ -76,6 +125,8 @@ export class Applies {
 
   async #apply(bundle: Bundle, applier: Applier): Promise<void> {
     const { signal, logger } = this.#options;
+    const { balancer } = bundle;
+    this.#busy.set(balancer, (this.#busy.get(balancer) ?? 0) + 1);
     try {
       const outcome = await applier.apply(bundle, signal);
       if (outcome.error === "") logger.info("proxy.applied", outcome);
@@ -96,6 +147,10 @@ export class Applies {
         ...refusalOf(bundle, messageOf(thrown)),
         ...this.#generations(bundle.balancer),
       });
+    } finally {
+      const left = (this.#busy.get(balancer) ?? 1) - 1;
+      if (left > 0) this.#busy.set(balancer, left);
+      else this.#busy.delete(balancer);
     }
   }
 

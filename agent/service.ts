@@ -1,9 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AgentConfig } from "../common/config/model.js";
 import { readFileConfig } from "../common/config/load.js";
 import { systemClock } from "../common/clock.js";
 import { enterService } from "../common/daemon/service.js";
 import type { Logger } from "../common/logger.js";
 import { systemRandom } from "../common/random.js";
+import type { RunningAgent } from "./agent.js";
 import { runAgent } from "./main.js";
 
 export type ServiceRequest = {
@@ -16,8 +18,9 @@ export type ServiceRequest = {
 };
 
 /**
- * Runs the agent until SIGTERM or SIGINT. SIGHUP reads the configuration again: a valid one replaces the
- * running agent (its checks go on from the kept assignment), any other is logged and changes nothing.
+ * Runs the agent until SIGTERM or SIGINT. SIGHUP reads the configuration again: what is valid is taken
+ * without a break where that can be, else by a new start inside this process; any other is logged and
+ * changes nothing.
  * @throws ClusterduckError when the agent cannot start.
  */
 export async function runAgentService(request: ServiceRequest): Promise<void> {
@@ -27,20 +30,25 @@ export async function runAgentService(request: ServiceRequest): Promise<void> {
   let config = request.config;
   /** What to go back to when the new configuration turns out not to start. */
   let proven: AgentConfig | null = null;
+  let running: RunningAgent | null = null;
   const service = enterService({
     program: request.program,
     logger,
     pidFile: request.pidFile,
     onStop: () => stopping.abort(),
     onReload: () => {
+      const before = config;
       try {
         config = readFileConfig(file).agent;
       } catch (error) {
         logger.error("config.reload_failed", { file, error });
         return;
       }
-      logger.info("config.reloaded", { file });
-      restart.abort();
+      const hasChanged = !isDeepStrictEqual(config, before);
+      logger.info("config.reloaded", { file, hasChanged });
+      if (!hasChanged) return;
+      if (running?.reconfigure(config) === true) proven = config;
+      else restart.abort();
     },
   });
   try {
@@ -54,7 +62,8 @@ export async function runAgentService(request: ServiceRequest): Promise<void> {
           random: systemRandom,
           logger,
           signal: AbortSignal.any([stopping.signal, restart.signal]),
-          onStarted: () => {
+          onStarted: (agent) => {
+            running = agent;
             proven = attempted;
             void service.ready(`agent ${attempted.id}, ${attempted.coordinators.length} coordinators`);
           },
@@ -63,6 +72,8 @@ export async function runAgentService(request: ServiceRequest): Promise<void> {
         if (proven === null || proven === attempted) throw error;
         logger.error("config.reload_failed", { file, error });
         config = proven;
+      } finally {
+        running = null;
       }
     }
   } finally {

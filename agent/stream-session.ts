@@ -110,12 +110,16 @@ export class StreamSession {
     this.#wakeup.wake();
   }
 
-  /** Another stream takes over: nothing more is sent on this one, and the coordinator ends it when the other is there. */
-  supersede(): void {
+  /**
+   * Another stream takes over: nothing more is sent on this one, and the coordinator ends it when the other is
+   * there. Returns the outcomes that have not been sent.
+   */
+  supersede(): readonly ApplyOutcome[] {
     this.#isReady = false;
     this.#cancelFlush?.();
     this.#cancelTimer();
     this.#cancelTimer = this.#options.clock.after(TAKE_OVER_MS, () => this.#controller.abort());
+    return [...this.#outcomes.values()];
   }
 
   end(): void {

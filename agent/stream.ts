@@ -87,6 +87,8 @@ export type StreamStatus = {
 /** Sessions shorter than this count as failures: a coordinator that accepts and drops us must not be hammered. */
 const STABLE_AFTER_MS = 5_000;
 
+type Ended = { readonly error: ClusterduckError; readonly wasWelcomed: boolean };
+
 /** The stream to one coordinator, for ever: what is not acknowledged survives every reconnect. */
 export class CoordinatorStream {
   readonly #options: StreamOptions;
@@ -95,6 +97,10 @@ export class CoordinatorStream {
   #coordinatorId = "";
   #error = "";
   #isRefused = false;
+  /** Outcomes that the stream before this one was to send. */
+  #unsent: readonly ApplyOutcome[] = [];
+  /** Ends the wait for the next attempt, or for the end of the stream that another one takes over. */
+  #again = new AbortController();
   held: HeldAssignment = NO_ASSIGNMENT;
 
   constructor(options: StreamOptions) {
@@ -110,6 +116,19 @@ export class CoordinatorStream {
   report(reports: readonly ObservationReport[], isUrgent: boolean): void {
     this.#buffer.add(reports);
     this.#session?.observationsWait(isUrgent);
+  }
+
+  /** Empty before the first welcome. */
+  get coordinatorId(): string {
+    return this.#coordinatorId;
+  }
+
+  /**
+   * Says hello anew, because what it says has changed: on a second stream that takes over from the first, so
+   * that nobody takes the agent for lost in between.
+   */
+  introduceAgain(): void {
+    this.#again.abort();
   }
 
   applied(outcome: ApplyOutcome): void {
@@ -135,19 +154,21 @@ export class CoordinatorStream {
     let failures = 0;
     while (!signal.aborted) {
       const startedMs = clock.monotonicMs();
-      const ended = await this.#runOnce(signal);
+      this.#again = new AbortController();
+      const ended = await this.#runOnce(signal, this.#again.signal);
       if (signal.aborted) return;
+      if (ended === null) continue;
       const lastedMs = clock.monotonicMs() - startedMs;
       failures = ended.wasWelcomed && lastedMs >= STABLE_AFTER_MS ? 1 : failures + 1;
       this.#isRefused = isRefusal(ended.error);
-      await clock.sleep(backoffMs(this.#isRefused ? REFUSED : RECONNECT, failures, random), signal);
+      const waiting = AbortSignal.any([signal, this.#again.signal]);
+      await clock.sleep(backoffMs(this.#isRefused ? REFUSED : RECONNECT, failures, random), waiting);
     }
   }
 
-  async #runOnce(
-    signal: AbortSignal,
-  ): Promise<{ readonly error: ClusterduckError; readonly wasWelcomed: boolean }> {
-    const { address, connect, handlers, clock, logger } = this.#options;
+  /** Null: another stream is to take over. */
+  async #runOnce(signal: AbortSignal, again: AbortSignal): Promise<Ended | null> {
+    const { handlers, clock } = this.#options;
     this.#buffer.rewind();
     const session = new StreamSession({
       hello: {
@@ -161,15 +182,28 @@ export class CoordinatorStream {
       signal,
     });
     this.#session = session;
+    for (const outcome of this.#unsent) session.applied(outcome);
+    this.#unsent = [];
+    const reading = this.#read(session, signal);
+    const ended = await Promise.race([reading, aborted(again)]);
+    if (ended === null) this.#unsent = session.supersede();
+    return ended;
+  }
+
+  /** Never rejects. */
+  async #read(session: StreamSession, signal: AbortSignal): Promise<Ended> {
+    const { address, connect, handlers, logger } = this.#options;
     try {
       for await (const response of connect(address, session.requests(), session.signal)) {
         session.heard();
-        this.#take(session, response);
+        // Of a stream that another one takes over only the end is awaited.
+        if (session === this.#session) this.#take(session, response);
       }
       throw new ClusterduckError("UNREACHABLE", `Coordinator at ${address} ended the stream`);
     } catch (thrown) {
       const error = this.#endedBy(session, thrown);
       const wasWelcomed = session.isWelcomed;
+      if (session !== this.#session) return { error, wasWelcomed };
       // The same trouble again and again is one event.
       if (!signal.aborted && (wasWelcomed || this.#error !== error.message)) {
         logger.warn("stream.ended", { coordinator: address, wasWelcomed, error });
@@ -178,8 +212,10 @@ export class CoordinatorStream {
       return { error, wasWelcomed };
     } finally {
       session.end();
-      this.#session = null;
-      handlers.onAssignment();
+      if (session === this.#session) {
+        this.#session = null;
+        handlers.onAssignment();
+      }
     }
   }
 
@@ -240,6 +276,13 @@ export class CoordinatorStream {
       cause: thrown,
     });
   }
+}
+
+function aborted(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
 }
 
 /** Whether trying again soon can help. */

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { AgentService } from "../../proto/gen/clusterduck/v1/agent_pb.js";
 import type { ConnectRequest, Heartbeat, ObservationBatch } from "../../proto/gen/clusterduck/v1/agent_pb.js";
 import type { ScheduledNode } from "../../checks/schedule.js";
@@ -209,7 +210,7 @@ class StreamFleet implements FleetServer {
     if (known !== undefined) assertMayConnect(hello, known, nowMs, this.#tuning);
     const agent = known ?? new FleetAgent(hello, nowMs);
     const previous = agent.connection;
-    const wasSameBoot = agent.hello.bootId === hello.bootId;
+    const isNews = !isDeepStrictEqual(introductionOf(agent.hello), introductionOf(hello));
     const lastSequence = agent.connect(hello, connection, nowMs);
     previous?.end(
       new ClusterduckError(
@@ -230,13 +231,13 @@ class StreamFleet implements FleetServer {
     });
     connection.acknowledge(lastSequence);
     connection.reassign();
-    this.#announce(agent, wasSameBoot);
+    this.#announce(agent, isNews);
     return agent;
   }
 
-  #announce(agent: FleetAgent, wasSameBoot: boolean): void {
+  #announce(agent: FleetAgent, isNews: boolean): void {
     const { hello } = agent;
-    if (!agent.isFound || !wasSameBoot) {
+    if (!agent.isFound || isNews) {
       agent.isFound = true;
       const session = agent.session();
       for (const listener of this.#listeners) listener.onFound?.(session);
@@ -378,6 +379,11 @@ class StreamFleet implements FleetServer {
     this.#plan = null;
     for (const agent of this.#agents.values()) agent.connection?.reassign();
   }
+}
+
+/** What listeners know of an agent: another boot, or the same one that tells something new, is found again. */
+function introductionOf({ bootId, host, zone, labels, version, proxies }: AgentHello): unknown {
+  return [bootId, host, zone, labels, version, proxies.map(({ balancer }) => balancer)];
 }
 
 /** Whether an entry can change who checks what. */

@@ -75,7 +75,7 @@ class Deliverer implements Delivery {
   readonly #stopping = new AbortController();
   readonly #running = new Set<Promise<void>>();
   readonly #unsubscribe: (() => void)[] = [];
-  /** What agents said they hold before their balancer had a target. Key: `balancer@agent`. */
+  /** What connected agents said they hold before their balancer had a target. Key: `balancer@agent`. */
   readonly #reports = new Map<string, ApplyOutcome>();
   #cancelReadyPoll: () => void = () => undefined;
   /** Monotonic milliseconds at which the log was caught up; null before. */
@@ -98,9 +98,9 @@ class Deliverer implements Delivery {
         onLost: (session) => this.#agentLost(session.id),
         onApplied: (agentId, outcome) => {
           const target = this.#entries.get(outcome.balancer)?.targets.get(agentId);
-          // A Hello's report answers no order: it has no position.
+          // What an agent tells unasked (in its Hello, or because it saw drift) has no position.
           if (outcome.fencing.index > 0) target?.answer(outcome);
-          else if (target !== undefined) target.report(outcome);
+          else if (target !== undefined) target.sighted(outcome);
           else this.#reports.set(`${outcome.balancer}@${agentId}`, outcome);
         },
       }),
@@ -335,6 +335,7 @@ class Deliverer implements Delivery {
   }
 
   #agentLost(agentId: string): void {
+    for (const key of this.#reports.keys()) if (key.endsWith(`@${agentId}`)) this.#reports.delete(key);
     for (const { targets } of this.#entries.values()) targets.get(agentId)?.lost();
   }
 

@@ -122,6 +122,21 @@ test("drift is told, ordered again and mended", () => {
   );
 });
 
+test("what a proxy's agent tells unasked is drift only where something else was wanted and had converged", () => {
+  const { target, sent } = harness();
+  target.want(bundle("A"));
+  target.sighted(outcome("A", { appliedGeneration: "old" }));
+  const early = target.line().state;
+  target.answer(outcome("A"));
+
+  target.sighted(outcome("A"));
+  const same = target.line().state;
+  target.sighted(outcome("A", { observedGeneration: "X" }));
+
+  assert.deepEqual([early, same, target.line().state], ["pending", "converged", "drifted"]);
+  assert.deepEqual(sent, ["A", "A"]);
+});
+
 function harness() {
   const sent: string[] = [];
   const settled: LedgerLine[] = [];

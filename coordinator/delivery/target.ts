@@ -80,6 +80,16 @@ export class Target {
     this.#sinceMs = this.#options.clock.monotonicMs();
   }
 
+  /** Told without having been asked: what had converged may have drifted. */
+  sighted(outcome: ApplyOutcome): void {
+    const hasDrifted =
+      this.#isReachable &&
+      outcome.wantedGeneration === this.wantedGeneration &&
+      !isHolding(outcome, this.wantedGeneration);
+    if (hasDrifted && this.#hasConverged) this.drift(outcome);
+    else this.report(outcome);
+  }
+
   answer(outcome: ApplyOutcome): void {
     if (this.#isClosed) return;
     this.report(outcome);
@@ -142,9 +152,7 @@ export class Target {
   }
 
   #holds(generation: string): boolean {
-    const last = this.#last;
-    if (last === null || last.error !== "" || last.appliedGeneration !== generation) return false;
-    return last.observedGeneration === "" || last.observedGeneration === generation;
+    return this.#last !== null && isHolding(this.#last, generation);
   }
 
   #dispatch(): void {
@@ -185,4 +193,12 @@ export class Target {
   #settled(): void {
     this.#options.onSettled(this.line());
   }
+}
+
+function isHolding(
+  seen: Pick<ApplyOutcome, "appliedGeneration" | "observedGeneration" | "error">,
+  generation: string,
+): boolean {
+  if (seen.error !== "" || seen.appliedGeneration !== generation) return false;
+  return seen.observedGeneration === "" || seen.observedGeneration === generation;
 }

@@ -1,6 +1,9 @@
+import type { RunningAgent } from "../../agent/agent.js";
 import { runAgent } from "../../agent/main.js";
+import type { AgentConfig } from "../../common/config/model.js";
 import { startCoordinator } from "../coordinator.js";
 import type { CoordinatorOptions, RunningCoordinator } from "../coordinator.js";
+import type { ConfigFile } from "../file-config.js";
 
 /**
  * One coordinator and one agent in one process, speaking to each other over loopback as they would between
@@ -11,10 +14,15 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
   const coordinator = await startCoordinator(options);
   const abort = new AbortController();
   let running: Promise<void> = Promise.resolve();
+  const configOf = (file: ConfigFile): AgentConfig => ({
+    ...file.config.agent,
+    coordinators: [coordinator.grpcAddress],
+  });
+  let agent: RunningAgent;
   try {
-    await new Promise<void>((resolve, reject) => {
+    agent = await new Promise<RunningAgent>((resolve, reject) => {
       running = runAgent({
-        config: { ...options.file.config.agent, coordinators: [coordinator.grpcAddress] },
+        config: configOf(options.file),
         clock: options.clock,
         random: options.random,
         logger: options.logger.child("agent"),
@@ -30,6 +38,12 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
   running.catch(options.onFailure);
   return {
     ...coordinator,
+    reload: async (file) => {
+      const result = await coordinator.reload(file);
+      if (!agent.reconfigure(configOf(file)))
+        options.logger.warn("agent.needs_restart", { agent: file.config.agent.id });
+      return result;
+    },
     stop: async () => {
       // The agent goes first: nobody shall think it lost.
       abort.abort();

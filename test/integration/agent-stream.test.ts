@@ -412,3 +412,87 @@ async function copyState(t: Parameters<typeof temporaryDirectory>[0], from: stri
   await cp(`${from}/assignment.json`, `${to}/assignment.json`);
   return to;
 }
+
+test("a new configuration is told on a second stream: nobody is lost, and what was counted stays", async (t) => {
+  const state = new HandState();
+  state.add([BESIDE]);
+  const { address, fleet, heard } = await startCoordinator(t, { state });
+  const { config, schedule, running } = await startAgent(t, { coordinators: [address] });
+  await until(() => schedule.assigned.length === 1, "the assignment");
+  schedule.pass([BESIDE]);
+  await until(() => heard.reports.length === 1, "the first report");
+  const bootId = fleet.sessions()[0]?.bootId;
+  const node = { cluster: "web", addr: "10.9.8.7:80", attributes: {}, isDisabled: false, isSpare: true };
+
+  const isTaken = running.reconfigure({ ...config, zone: "z2", nodes: [node] });
+  await until(() => fleet.sessions()[0]?.zone === "z2", "the new zone");
+  schedule.pass([BESIDE]);
+  await until(() => heard.reports.length === 2, "the second report");
+
+  assert.equal(isTaken, true);
+  assert.equal(fleet.sessions()[0]?.bootId, bootId);
+  assert.deepEqual(heard.events, ["found a1", "found a1"]);
+  assert.deepEqual(heard.numbers(BESIDE), [1, 2]);
+  assert.deepEqual(heard.declared.at(-1)?.nodes, [
+    { cluster: "web", addr: "10.9.8.7:80", attributes: { spare: true } },
+  ]);
+  assert.equal(schedule.assignments.length, 2, "assigned at the start and by the coordinator only");
+  assert.equal(running.reconfigure({ ...config, id: "a2" }), false);
+});
+
+test("coordinators that a new configuration adds are connected to, and those that it drops are left", async (t) => {
+  const state = new HandState();
+  const one = await startCoordinator(t, { state, id: "c1" });
+  const two = await startCoordinator(t, { state, id: "c2" });
+  const { config, running } = await startAgent(t, { coordinators: [one.address] });
+  await until(() => one.heard.events.length === 1, "the first coordinator");
+
+  running.reconfigure({ ...config, coordinators: [two.address] });
+  await until(() => two.heard.events.length === 1 && one.heard.events.length === 2, "the change");
+
+  assert.deepEqual(two.heard.events, ["found a1"]);
+  assert.match(one.heard.events[1] ?? "", /^lost a1: /);
+});
+
+test("an agent that knows one coordinator finds the others, each of them once", async (t) => {
+  const state = new HandState();
+  const known: { id: string; agentAddress: string }[] = [];
+  const members = (): typeof known => known;
+  const one = await startCoordinator(t, { state, id: "c1", members });
+  const two = await startCoordinator(t, { state, id: "c2", members });
+  known.push({ id: "c1", agentAddress: one.address }, { id: "c2", agentAddress: two.address });
+
+  const { config } = await startAgent(t, { coordinators: [one.address.replace("127.0.0.1", "localhost")] });
+  await until(() => two.heard.heartbeats > 3 && one.heard.heartbeats > 3, "heartbeats at both");
+
+  const { streams } = await readStatus(config.stateDir);
+  assert.deepEqual(streams.map(({ coordinator }) => coordinator).sort(), ["c1", "c2"]);
+  assert.deepEqual([one.heard.events, two.heard.events], [["found a1"], ["found a1"]]);
+});
+
+test("an agent looks at its proxies by itself, and tells what somebody else changed there", async (t) => {
+  const state = new HandState();
+  const { address, heard } = await startCoordinator(t, { state });
+  let runs = "g1";
+  let looks = 0;
+  await startAgent(t, {
+    coordinators: [address],
+    config: { proxies: { web: {} as ProxyTargetConfig } },
+    observeEveryMs: 20,
+    createApplier: () => ({
+      apply: () => Promise.reject(new Error("Not part of this test")),
+      observe: async () => {
+        looks += 1;
+        return { appliedGeneration: "g1", observedGeneration: runs, error: "" };
+      },
+    }),
+  });
+  await until(() => heard.events.length === 2, "found, with what the proxy holds");
+
+  runs = "other";
+  await until(() => heard.events.length === 3, "the drift");
+  const looksBefore = looks;
+  await until(() => looks > looksBefore + 3, "further looks, which tell nothing new");
+
+  assert.deepEqual(heard.events, ["found a1", "a1 unchanged web g1", "a1 unchanged web g1"]);
+});

@@ -5,6 +5,7 @@ import type { TestContext } from "node:test";
 import type { Connect } from "../../agent/stream.js";
 import { connectGrpc } from "../../agent/stream.js";
 import { runAgentOf } from "../../agent/agent.js";
+import type { RunningAgent } from "../../agent/agent.js";
 import type { ApplierFactory } from "../../appliers/applier.js";
 import type { Schedule, ScheduledNode } from "../../checks/schedule.js";
 import { systemClock } from "../../common/clock.js";
@@ -17,7 +18,7 @@ import type { ObservationReport } from "../../common/model/observation.js";
 import { networkIdentity } from "../../common/net/host-identity.js";
 import { systemRandom } from "../../common/random.js";
 import { createFleet } from "../../coordinator/agents/create-fleet.js";
-import type { FleetServer } from "../../coordinator/agents/create-fleet.js";
+import type { FleetOptions, FleetServer } from "../../coordinator/agents/create-fleet.js";
 import type { DeclaredNode } from "../../coordinator/agents/hello.js";
 import type { FleetTuning } from "../../coordinator/agents/tuning.js";
 import type { AppliedEntry } from "../../coordinator/replica.js";
@@ -137,6 +138,8 @@ export async function startCoordinator(
     readonly heard?: Heard;
     readonly tuning?: Partial<FleetTuning>;
     readonly networkIdentity?: string;
+    /** Left out: this coordinator alone. */
+    readonly members?: FleetOptions["members"];
   },
 ): Promise<HandCoordinator> {
   const { state, id = "c1", port = 0, heard = new Heard() } = options;
@@ -145,7 +148,7 @@ export async function startCoordinator(
     version: "1.0.0",
     networkIdentity: options.networkIdentity ?? networkIdentity(),
     replica: state,
-    members: () => [{ id, agentAddress: `127.0.0.1:${port}` }],
+    members: options.members ?? (() => [{ id, agentAddress: `127.0.0.1:${port}` }]),
     onDeclared: (agentId, nodes) => heard.declared.push({ agentId, nodes }),
     clock: systemClock,
     logger: silentLogger,
@@ -245,6 +248,7 @@ export class HandSchedule implements Schedule {
 export type HandAgent = {
   readonly config: AgentConfig;
   readonly schedule: HandSchedule;
+  readonly running: RunningAgent;
   stop(): Promise<void>;
 };
 
@@ -255,6 +259,7 @@ export async function startAgent(
     readonly config?: Partial<AgentConfig>;
     readonly createApplier?: ApplierFactory;
     readonly connect?: Connect;
+    readonly observeEveryMs?: number;
   },
 ): Promise<HandAgent> {
   const stateDir = options.config?.stateDir ?? (await temporaryDirectory(t));
@@ -273,8 +278,8 @@ export async function startAgent(
   };
   const stopping = new AbortController();
   let schedule: HandSchedule | null = null;
-  let onStarted = () => undefined as void;
-  const started = new Promise<void>((resolve) => (onStarted = resolve));
+  let onStarted = (_agent: RunningAgent): void => undefined;
+  const started = new Promise<RunningAgent>((resolve) => (onStarted = resolve));
   const run = runAgentOf({
     config,
     clock: systemClock,
@@ -290,15 +295,16 @@ export async function startAgent(
       }),
     connect: options.connect ?? connectGrpc,
     onStarted,
+    ...(options.observeEveryMs === undefined ? {} : { observeEveryMs: options.observeEveryMs }),
   });
   const stop = async () => {
     stopping.abort();
     await run;
   };
   t.after(stop);
-  await Promise.race([started, run]);
-  if (schedule === null) throw new Error("The agent made no schedule");
-  return { config, schedule, stop };
+  const running = await Promise.race([started, run]);
+  if (schedule === null || running === undefined) throw new Error("The agent ended before it had started");
+  return { config, schedule, running, stop };
 }
 
 export async function temporaryDirectory(t: TestContext): Promise<string> {
