@@ -46,13 +46,14 @@ async function run({ file, config, pidFile, logger, options }: RunRequest): Prom
     await runExample({ pidFile, logger });
     return;
   }
-  const start = options["dev"] === true ? startEmbedded : startCoordinator;
+  const hasAgent = options["dev"] === true;
   await runCoordinatorService({
     program: PROGRAM,
     readFile: () => readConfigFile(file),
     pidFile,
     logger,
-    start,
+    start: hasAgent ? startEmbedded : startCoordinator,
+    hasAgent,
   });
 }
 
@@ -65,6 +66,7 @@ async function runExample({ pidFile, logger }: Pick<RunRequest, "pidFile" | "log
       pidFile,
       logger,
       start: startEmbedded,
+      hasAgent: true,
       onStarted: (coordinator) => process.stdout.write(greeting(coordinator, example)),
     });
   } finally {

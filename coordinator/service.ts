@@ -7,6 +7,8 @@ import type { Logger } from "../common/logger.js";
 import { systemRandom } from "../common/random.js";
 import type { CoordinatorOptions, RunningCoordinator } from "./coordinator.js";
 import type { ConfigFile } from "./file-config.js";
+import { changedSettings, settingsOf } from "./restart-needed.js";
+import type { ProcessSettings } from "./restart-needed.js";
 
 export type ServiceRequest = {
   readonly program: string;
@@ -17,6 +19,8 @@ export type ServiceRequest = {
   readonly logger: Logger;
   /** A coordinator alone, or the embedded form. */
   readonly start: (options: CoordinatorOptions) => Promise<RunningCoordinator>;
+  /** The embedded form: the file's agent section belongs to this process too. */
+  readonly hasAgent: boolean;
   /** Called once it works. */
   readonly onStarted?: (coordinator: RunningCoordinator) => void;
 };
@@ -29,6 +33,7 @@ export type ServiceRequest = {
 export async function runCoordinatorService(request: ServiceRequest): Promise<void> {
   const { logger } = request;
   const file = request.readFile();
+  const started = settingsOf(file.config, request.hasAgent);
   let coordinator: RunningCoordinator | null = null;
   let end: (failure: { readonly error: unknown } | null) => void = () => undefined;
   const ended = new Promise<{ readonly error: unknown } | null>((resolve) => {
@@ -39,7 +44,7 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
     logger,
     pidFile: request.pidFile,
     onStop: () => end(null),
-    onReload: () => reload(request, coordinator),
+    onReload: () => reload(request, coordinator, started),
   });
   try {
     coordinator = await request.start({
@@ -67,12 +72,24 @@ export function readConfigFile(path: string): ConfigFile {
   return { text, config: parseConfigText(text, resolve(path)) };
 }
 
-async function reload(request: ServiceRequest, coordinator: RunningCoordinator | null): Promise<void> {
+async function reload(
+  request: ServiceRequest,
+  coordinator: RunningCoordinator | null,
+  started: ProcessSettings,
+): Promise<void> {
   const { logger } = request;
   if (coordinator === null) return;
   try {
-    const { hasChanged } = await coordinator.reload(request.readFile());
+    const file = request.readFile();
+    const { hasChanged } = await coordinator.reload(file);
     logger.info("config.reloaded", { has_changed: hasChanged });
+    const settings = changedSettings(started, settingsOf(file.config, request.hasAgent));
+    if (settings.length > 0) {
+      logger.warn("config.restart_needed", {
+        settings,
+        message: `${settings.join(", ")} changed in the file: ${request.program} takes that at its next start`,
+      });
+    }
   } catch (error) {
     coordinator.reloadFailed();
     logger.error("config.reload_failed", { error });

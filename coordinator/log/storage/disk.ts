@@ -120,7 +120,20 @@ function wrap(action: string, path: string, cause: unknown): ClusterduckError {
       hint: "Free space on that file system; what was refused can then be tried again",
     });
   }
-  return new ClusterduckError("DISK_FAILED", `Cannot ${action} "${path}": ${messageOf(cause)}`, { cause });
+  const hint = hintOf(code);
+  return new ClusterduckError("DISK_FAILED", `Cannot ${action} "${path}": ${messageOf(cause)}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+function hintOf(code: unknown): string | undefined {
+  if (code === "EEXIST" || code === "ENOTDIR")
+    return "A file stands where a directory is needed: set coordinator.data_dir to another path";
+  // A directory that cannot be made in a read-only file system is reported as missing.
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS" || code === "ENOENT")
+    return "Set coordinator.data_dir to a directory that this user may write to";
+  return undefined;
 }
 
 function codeOf(thrown: unknown): unknown {
