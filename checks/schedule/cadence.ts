@@ -16,9 +16,17 @@ export type Cadence = {
   readonly dueMs: number;
 };
 
-/** The first points of many checks spread over the interval, so that they do not run in step. */
-export function startCadence(intervalMs: number, nowMs: number, random: Random): Cadence {
-  const gridMs = nowMs + random() * intervalMs;
+/** Checks that begin in one second: each opens a connection, which costs ten times what a run over it does. */
+const STARTS_PER_SECOND = 500;
+
+/** How long the first looks of so many checks that begin together are spread. Milliseconds. */
+export function spreadMs(starting: number): number {
+  return (starting / STARTS_PER_SECOND) * 1_000;
+}
+
+/** The first points of many checks spread over the interval, or over `spreadMs`, so that they do not run in step. */
+export function startCadence(intervalMs: number, nowMs: number, random: Random, spreadMs = 0): Cadence {
+  const gridMs = nowMs + random() * Math.max(intervalMs, spreadMs);
   return { gridMs, dueMs: gridMs };
 }
 
@@ -26,8 +34,9 @@ export function startCadence(intervalMs: number, nowMs: number, random: Random):
  * When to look for the first time ahead of the grid, so that a check of every minute does not leave its node
  * unknown for a minute; null: the grid is soon enough.
  */
-export function firstLookMs(cadence: Cadence, nowMs: number, random: Random): number | null {
-  return cadence.dueMs - nowMs > FIRST_LOOK_WITHIN_MS ? nowMs + random() * FIRST_LOOK_WITHIN_MS : null;
+export function firstLookMs(cadence: Cadence, nowMs: number, random: Random, spreadMs = 0): number | null {
+  const withinMs = Math.max(FIRST_LOOK_WITHIN_MS, spreadMs);
+  return cadence.dueMs - nowMs > withinMs ? nowMs + random() * withinMs : null;
 }
 
 /** The run after this one. Points that passed meanwhile (a stall) are left out, not made up for. */

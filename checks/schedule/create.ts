@@ -6,6 +6,7 @@ import type { Observation, ObservationReport } from "../../common/model/observat
 import type { Random } from "../../common/random.js";
 import type { Check, CheckContext } from "../check.js";
 import type { Schedule, ScheduledNode, ScheduleStats, SelfDoubt } from "../schedule.js";
+import { spreadMs } from "./cadence.js";
 import { RecentHistogram } from "./histogram.js";
 import { afterTwoTurns, LateJudge, type AfterReads } from "./late-judge.js";
 import { hostOf, isLocalHost, readLocalHosts } from "./local-hosts.js";
@@ -118,8 +119,9 @@ class WheelSchedule implements Schedule {
         if (watch.isAssigned) watch.release();
       } else if (!isSameCheck(watch.target, want.node, want.check)) this.#end(watch);
     }
+    const starting = [...wanted.keys()].filter((key) => this.#watches.get(key)?.isAssigned !== true).length;
     for (const [key, { node, check }] of wanted) {
-      (this.#watches.get(key) ?? this.#open(key, node, check)).assign(check);
+      (this.#watches.get(key) ?? this.#open(key, node, check)).assign(check, spreadMs(starting));
     }
     this.#keepPulse();
     this.#learn(nodes);

@@ -94,16 +94,19 @@ export class Watch implements RunOwner {
     return this.#cadence !== null;
   }
 
-  /** Runs at the cadence from now on. Again with another config: only times and thresholds may differ. */
-  assign(config: CheckConfig): void {
+  /**
+   * Runs at the cadence from now on. Again with another config: only times and thresholds may differ.
+   * `spreadMs`: the time over which the many that begin together do so.
+   */
+  assign(config: CheckConfig, spreadMs = 0): void {
     const { clock, random } = this.#host;
     const nowMs = clock.monotonicMs();
     const isRetimed = config.everyMs !== this.#config.everyMs;
     this.#config = config;
     if (this.#cadence === null) {
-      const cadence = startCadence(config.everyMs, nowMs, random);
+      const cadence = startCadence(config.everyMs, nowMs, random, spreadMs);
       this.#setCadence(cadence);
-      const eagerMs = this.#last === null ? firstLookMs(cadence, nowMs, random) : null;
+      const eagerMs = this.#last === null ? firstLookMs(cadence, nowMs, random, spreadMs) : null;
       if (eagerMs !== null && this.#lookEntry.tick === -1) {
         this.#isEagerLook = true;
         this.#host.wheel.set(this.#lookEntry, eagerMs);
