@@ -2,12 +2,13 @@ import { Command, CommanderError, Option } from "commander";
 
 import { ClusterduckError, messageOf } from "../common/errors.js";
 import { VERSION } from "../common/version.js";
+import { addAgentCommands } from "./commands/agents.js";
 import { addCheckCommands } from "./commands/checks.js";
 import { addCompletionCommands } from "./commands/completion.js";
 import { addConfigCommands } from "./commands/config.js";
 import { addEventsCommand } from "./commands/events.js";
 import { addExplainCommand } from "./commands/explain.js";
-import { addAgentCommands, addBalancerCommands, addClusterCommands } from "./commands/lists.js";
+import { addBalancerCommands, addClusterCommands } from "./commands/lists.js";
 import { addNodeCommands } from "./commands/nodes.js";
 import { addSeedCommands } from "./commands/seed-words.js";
 import { addSnapshotCommands } from "./commands/snapshot.js";

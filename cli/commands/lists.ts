@@ -2,7 +2,7 @@ import type { Command } from "commander";
 
 import { ClusterduckError } from "../../common/errors.js";
 import { BalancerSchema, ClusterSummarySchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { AGENTS, BALANCERS, CLUSTERS } from "../listings.js";
+import { BALANCERS, CLUSTERS } from "../listings.js";
 import { printList, printOne } from "../output/print.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
@@ -45,21 +45,6 @@ export function addClusterCommands(program: Command, context: CommandContext): v
           name: cluster.name,
           forPeople: () => "",
         });
-      }),
-    );
-}
-
-export function addAgentCommands(program: Command, context: CommandContext): void {
-  const agents = program.command("agents").alias("agent").description("the observers on the hosts");
-
-  agents
-    .command("list")
-    .alias("ls")
-    .description("list agents")
-    .action((_options, command: Command) =>
-      inSession(context, command, async (session) => {
-        const answer = await session.control.listAgents({}, session.call);
-        printList(session.io, session.format, AGENTS, answer.agents);
       }),
     );
 }

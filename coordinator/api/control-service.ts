@@ -15,6 +15,7 @@ import {
   requireTrigger,
 } from "./lookup.js";
 import { nodeMethods } from "./node-methods.js";
+import { proposeFor } from "./propose.js";
 import { runCheckMethod } from "./run-check-method.js";
 import { statusMethod } from "./status-method.js";
 import { agentViews } from "./views/agent.js";
@@ -79,6 +80,11 @@ export function controlService(context: ControlContext): BoundService {
     listAgents: async () => {
       await replica.readBarrier();
       return { agents: agentViews(context) };
+    },
+
+    removeAgent: async ({ id }, { peer }) => {
+      const index = await proposeFor(context, peer, { type: "removeAgent", agentId: id });
+      return { index: BigInt(index) };
     },
 
     listBalancers: async (request) => {

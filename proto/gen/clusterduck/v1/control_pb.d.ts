@@ -1018,6 +1018,38 @@ export declare type Agent = Message<"clusterduck.v1.Agent"> & {
 export declare const AgentSchema: GenMessage<Agent>;
 
 /**
+ * @generated from message clusterduck.v1.RemoveAgentRequest
+ */
+export declare type RemoveAgentRequest = Message<"clusterduck.v1.RemoveAgentRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.RemoveAgentRequest.
+ * Use `create(RemoveAgentRequestSchema)` to create a new message.
+ */
+export declare const RemoveAgentRequestSchema: GenMessage<RemoveAgentRequest>;
+
+/**
+ * @generated from message clusterduck.v1.RemoveAgentResponse
+ */
+export declare type RemoveAgentResponse = Message<"clusterduck.v1.RemoveAgentResponse"> & {
+  /**
+   * @generated from field: uint64 index = 1;
+   */
+  index: bigint;
+};
+
+/**
+ * Describes the message clusterduck.v1.RemoveAgentResponse.
+ * Use `create(RemoveAgentResponseSchema)` to create a new message.
+ */
+export declare const RemoveAgentResponseSchema: GenMessage<RemoveAgentResponse>;
+
+/**
  * @generated from message clusterduck.v1.ListBalancersRequest
  */
 export declare type ListBalancersRequest = Message<"clusterduck.v1.ListBalancersRequest"> & {
@@ -1596,6 +1628,16 @@ export declare const ControlService: GenService<{
     methodKind: "unary";
     input: typeof ListAgentsRequestSchema;
     output: typeof ListAgentsResponseSchema;
+  },
+  /**
+   * Forgets a lost agent that will not come back, with the nodes that it declared. CONFLICT while it is connected.
+   *
+   * @generated from rpc clusterduck.v1.ControlService.RemoveAgent
+   */
+  removeAgent: {
+    methodKind: "unary";
+    input: typeof RemoveAgentRequestSchema;
+    output: typeof RemoveAgentResponseSchema;
   },
   /**
    * @generated from rpc clusterduck.v1.ControlService.ListBalancers
