@@ -1,6 +1,6 @@
 /** The log on the real file system: what the simulated disk cannot show. */
 import assert from "node:assert/strict";
-import { mkdtemp, open, readdir, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -8,7 +8,8 @@ import { systemClock } from "../../common/clock.js";
 import { silentLogger } from "../../common/logger.js";
 import type { ReplicatedLog } from "../../coordinator/log/replicated-log.js";
 import { openSingleMemberLog } from "../../coordinator/log/single-member-log.js";
-import { exportSnapshot, inspectSnapshot, restoreSnapshot } from "../../coordinator/log/storage/snapshots.js";
+import { encodeSnapshot } from "../../coordinator/log/storage/snapshot-file.js";
+import { inspectSnapshot, restoreSnapshot } from "../../coordinator/log/storage/snapshots.js";
 import { verifyLog } from "../../coordinator/log/storage/verify.js";
 
 test("entries, snapshots and rolled segments survive a restart on the real disk", async (context) => {
@@ -60,7 +61,8 @@ test("a snapshot saved to a file starts another data directory", async (context)
   const parent = await temporaryDirectory(context);
   const path = join(parent, "backup.snap");
   const snapshot = { last: { index: 12, term: 3 }, data: new TextEncoder().encode("the state") };
-  await exportSnapshot(path, snapshot, { memberId: "c1", clusterId: "01A", members: ["c1"], createdAtMs: 1 });
+  const origin = { memberId: "c1", clusterId: "01A", members: ["c1"], createdAtMs: 1 };
+  await writeFile(path, encodeSnapshot({ ...origin, last: snapshot.last }, snapshot.data));
 
   const header = await inspectSnapshot(path);
   const dir = join(parent, "restored");

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import type { Clock } from "../../../common/clock.js";
 import { ClusterduckError } from "../../../common/errors.js";
-import type { LogPosition, LogSnapshot } from "../replicated-log.js";
+import type { LogPosition } from "../replicated-log.js";
 import { realDisk } from "./disk.js";
 import type { Disk } from "./disk.js";
 import { parseSegmentFile, createSegment } from "./segment.js";
@@ -21,19 +21,6 @@ export type RestoreOptions = {
 /** Reads and checks a snapshot file. @throws ClusterduckError LOG_CORRUPT, DISK_FAILED, VERSION_UNSUPPORTED. */
 export async function inspectSnapshot(path: string, disk: Disk = realDisk): Promise<SnapshotHeader> {
   return (await readSnapshotFile(disk, path)).header;
-}
-
-/**
- * Writes a snapshot to a file of the user, in the form that `restoreSnapshot` takes.
- * @throws ClusterduckError DISK_FULL, DISK_FAILED.
- */
-export async function exportSnapshot(
-  path: string,
-  snapshot: LogSnapshot,
-  origin: Pick<SnapshotHeader, "memberId" | "clusterId" | "members" | "createdAtMs">,
-  disk: Disk = realDisk,
-): Promise<void> {
-  await writeSnapshotFile(disk, path, { ...origin, last: snapshot.last }, snapshot.data);
 }
 
 /**
