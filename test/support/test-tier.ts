@@ -24,7 +24,7 @@ export type TestTier = {
     args: readonly string[],
     isDone: (result: CliResult) => boolean,
   ) => Promise<CliResult>;
-  /** Ends the coordinator and starts another one on the same folder. */
+  /** Ends the coordinator and starts another one on the same folder and gRPC address. */
   readonly restart: (yaml?: string) => Promise<void>;
   readonly stop: () => Promise<void>;
 };
@@ -41,7 +41,7 @@ const DEADLINE_MS = 60_000;
 
 export async function startTestTier(options: TierOptions): Promise<TestTier> {
   const folder = mkdtempSync(join(tmpdir(), "clusterduck-tier-"));
-  let coordinator = await start(options, folder, options.yaml);
+  let coordinator = await start(options, folder, options.yaml, "127.0.0.1:0");
   const duckctl = (...args: readonly string[]): Promise<CliResult> =>
     runDuckctl(args, { env: { DUCK_SERVER: coordinator.grpcAddress } });
   return {
@@ -62,8 +62,9 @@ export async function startTestTier(options: TierOptions): Promise<TestTier> {
       }
     },
     restart: async (yaml = options.yaml) => {
+      const address = coordinator.grpcAddress;
       await coordinator.stop();
-      coordinator = await start(options, folder, yaml);
+      coordinator = await start(options, folder, yaml, address);
     },
     stop: async () => {
       await coordinator.stop();
@@ -72,9 +73,14 @@ export async function startTestTier(options: TierOptions): Promise<TestTier> {
   };
 }
 
-function start(options: TierOptions, folder: string, yaml: string): Promise<RunningCoordinator> {
+function start(
+  options: TierOptions,
+  folder: string,
+  yaml: string,
+  listen: string,
+): Promise<RunningCoordinator> {
   const text = `${yaml.replaceAll("FOLDER", folder)}
-coordinator: {id: c1, data_dir: ${folder}/coordinator, listen: "127.0.0.1:0", http: "127.0.0.1:0"}
+coordinator: {id: c1, data_dir: ${folder}/coordinator, listen: "${listen}", http: "127.0.0.1:0"}
 agent: {id: a1, state_dir: ${folder}/agent}
 `;
   const env = options.env ?? { PATH: process.env["PATH"] };
