@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+
 import type { ActionConfig } from "../../common/config/model.js";
 import { runCommand } from "../../common/run-command.js";
 import type { CommandOutcome } from "../../common/run-command.js";
@@ -45,7 +47,7 @@ export async function runShell(
       ...(identity ?? {}),
     });
     output = (output + outcome.output).slice(-OUTPUT_TAIL_BYTES);
-    const error = errorOf(outcome, command, action);
+    const error = (await missingDirectory(outcome, action)) ?? errorOf(outcome, command, action);
     if (error !== null) {
       return {
         isSuccess: false,
@@ -57,6 +59,18 @@ export async function runShell(
     }
   }
   return { isSuccess: true, exitCode: 0, signal: null, outputTail: output, error: "" };
+}
+
+/** The system blames the program for a directory that is not there: "spawn /bin/sh ENOENT". */
+async function missingDirectory(outcome: CommandOutcome, { cwd }: ActionConfig): Promise<string | null> {
+  if (outcome.kind !== "notStarted" || cwd === null) return null;
+  const isDirectory = await stat(cwd).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  return isDirectory
+    ? null
+    : `Cannot run in cwd ${JSON.stringify(cwd)}: there is no such directory; make it, or change the action's cwd`;
 }
 
 function errorOf(outcome: CommandOutcome, command: string, action: ActionConfig): string | null {
