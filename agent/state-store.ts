@@ -19,6 +19,7 @@ const checkSchema = z.object({
   type: z.enum(["basic", "info", "http", "websocket", "tcp", "grpc", "exec"]),
   options: z.record(z.string(), z.json()),
   everyMs: z.number().positive(),
+  failingEveryMs: z.number().positive().exactOptional(),
   timeoutMs: z.number().positive(),
   fall: z.int().positive(),
   rise: z.int().positive(),

@@ -242,6 +242,27 @@ test("a node that is down is looked at with the base rate, also when every run l
   }
 });
 
+test("a check that fails is looked at as often as interval_after_fail says, and its return is seen as soon", async () => {
+  const setup = await setUpPassing({ everyMs: 60_000, failingEveryMs: 1_000 });
+  const { clock, service, seen, schedule } = setup;
+  service.mode = "refused";
+  await clock.advanceUntil(() => (seen().at(-1)?.consecutive ?? 0) >= 3, 70_000);
+  service.startedMs.length = 0;
+
+  await clock.advance(20_000);
+  const whileDown = service.startedMs.length;
+  service.resume();
+  await clock.advance(2_500);
+  const back = seen().at(-1);
+  service.startedMs.length = 0;
+  await clock.advance(180_000);
+
+  assert.ok(whileDown >= 18 && whileDown <= 21, `${whileDown} runs in 20 s while down`);
+  assert.deepEqual([back?.observation.outcome, back?.consecutive], ["passed", 2]);
+  assert.ok(service.startedMs.length <= 4, `${service.startedMs.length} runs in 3 minutes of health`);
+  schedule.close();
+});
+
 test("rechecks stay below twice the base rate on average, whatever the service does", async () => {
   await fc.assert(
     fc.asyncProperty(

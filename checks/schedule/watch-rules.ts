@@ -59,6 +59,11 @@ export function mayBeExit(observation: Observation): boolean {
   return observation.outcome === "failed" && EXIT_REASONS.has(observation.reason);
 }
 
+/** Time between two looks of the cadence: a failing check may be looked at more often, to see its return. */
+export function intervalMs(streak: Streak, config: CheckConfig): number {
+  return streak.outcome === "failing" ? (config.failingEveryMs ?? config.everyMs) : config.everyMs;
+}
+
 /** Changes that somebody decides on at once; the rest may wait for a batch. */
 export function isUrgent(
   before: Observation | null,

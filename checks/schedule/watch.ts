@@ -246,6 +246,7 @@ export class Watch implements RunOwner {
     this.#last = report;
     this.#host.emit(report, isNews || rules.isUrgent(before, observation, this.#streak, this.#config), nowMs);
     if (rules.isSuspicious(this.#streak, this.#config)) this.#wantLook(this.#nextLookMs(observation, nowMs));
+    if (outcome === "failing" && this.#streak.count === this.#config.fall) this.#hurryCadence(nowMs);
     this.#payOwed(nowMs);
   }
 
@@ -274,7 +275,7 @@ export class Watch implements RunOwner {
     const nowMs = this.#host.clock.monotonicMs();
     if (this.#cadence === null) return;
     this.#host.onLateness(nowMs - this.#cadenceDueMs, nowMs);
-    const everyMs = this.#config.everyMs * this.#host.stretch();
+    const everyMs = rules.intervalMs(this.#streak, this.#config) * this.#host.stretch();
     this.#setCadence(nextCadence(this.#cadence, everyMs, nowMs, this.#host.random));
     if (this.#unanswered() === 0) this.#start(nowMs);
     else this.#isOwed = true;
@@ -286,6 +287,14 @@ export class Watch implements RunOwner {
     this.#cadence = cadence;
     this.#host.wheel.set(this.#cadenceEntry, cadence.dueMs);
     this.#cadenceDueMs = this.#host.wheel.dueMsOf(this.#cadenceEntry);
+  }
+
+  /** The next run may have been planned when all was well, an interval for healthy checks ahead. */
+  #hurryCadence(nowMs: number): void {
+    if (this.#cadence === null || this.#config.failingEveryMs === undefined) return;
+    const everyMs = this.#config.failingEveryMs * this.#host.stretch();
+    const next = retime(this.#cadence, everyMs, nowMs, this.#host.random);
+    if (next !== this.#cadence) this.#setCadence(next);
   }
 
   #payOwed(nowMs: number): void {

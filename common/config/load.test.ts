@@ -66,6 +66,15 @@ clusters:
   );
 });
 
+test("interval_after_fail looks more often while a check fails, never less often", () => {
+  const check = (words: string) =>
+    parse(`clusters: {a: {type: tcp, health_checks: [{type: tcp, ${words}}]}}`).replicated.clusters["a"]
+      ?.checks[0];
+
+  assert.equal(check("every: 10s, interval_after_fail: 500ms")?.failingEveryMs, 500);
+  assert.equal(check("every: 1s, interval_after_fail: 30s")?.failingEveryMs, undefined);
+});
+
 test("clusters may stand at the top level when their type says what they are", () => {
   const { clusters } = parse("a: {type: redis}\nclusters: {b: {type: grpc}}\n").replicated;
 

@@ -60,6 +60,8 @@ export type CheckConfig = {
   /** Options of the type, already checked by the schema of that type (`checks/options.ts`). */
   readonly options: JsonObject;
   readonly everyMs: number;
+  /** Time between two looks while the check fails, shorter than `everyMs`; left out: the same. */
+  readonly failingEveryMs?: number;
   readonly timeoutMs: number;
   /** Failures in a row before the check counts as failed. */
   readonly fall: number;

@@ -22,6 +22,7 @@ export function encodeNode(scheduled: ScheduledNode): NodeInit {
       // Read-only here, plain JSON there: the encoder changes nothing.
       options: check.options as Options,
       everyMs: check.everyMs,
+      failingEveryMs: check.failingEveryMs ?? 0,
       timeoutMs: check.timeoutMs,
       fall: check.fall,
       rise: check.rise,
@@ -51,6 +52,9 @@ function decodeCheck(wire: AssignedCheck): CheckConfig {
     type: fromName(wire.type, `the type of check "${id}"`) as CheckType,
     options: wire.options ?? {},
     everyMs: fromPeriod(wire.everyMs, `every of check "${id}"`),
+    ...(wire.failingEveryMs === 0
+      ? {}
+      : { failingEveryMs: fromPeriod(wire.failingEveryMs, `failing_every of check "${id}"`) }),
     timeoutMs: fromPeriod(wire.timeoutMs, `timeout of check "${id}"`),
     fall: fromCount(wire.fall, `fall of check "${id}"`),
     rise: fromCount(wire.rise, `rise of check "${id}"`),

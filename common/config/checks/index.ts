@@ -31,9 +31,11 @@ const common = {
   interval: duration({ ...TIMER, minMs: 10 })
     .optional()
     .describe("Another word for every"),
-  interval_after_fail: duration(TIMER)
+  interval_after_fail: duration({ ...TIMER, minMs: 10 })
     .optional()
-    .describe("Accepted for old files: after a miss, a node is looked at again within 250 ms anyway"),
+    .describe(
+      "Time between two looks while the check fails, to see a return sooner; one longer than every changes nothing",
+    ),
   timeout: durationOr(DEFAULTS.timeoutMs, TIMER).describe("A check that takes longer has failed"),
   fall: z
     .int()
@@ -73,6 +75,8 @@ export const check = z.discriminatedUnion("type", typed).transform((value, conte
       message: "says the same as every: use one of them",
     });
   }
+  const everyMs = value.every ?? value.interval ?? DEFAULTS.everyMs;
+  const failingEveryMs = value.interval_after_fail;
   const options = Object.entries(value).filter(
     ([key, option]) => !COMMON_KEYS.has(key) && option !== undefined,
   );
@@ -80,7 +84,9 @@ export const check = z.discriminatedUnion("type", typed).transform((value, conte
     name: value.name,
     type: value.type,
     options: Object.fromEntries(options as [string, JsonValue][]) satisfies JsonObject,
-    everyMs: value.every ?? value.interval ?? DEFAULTS.everyMs,
+    everyMs,
+    // Looking less often at what fails would only notice its return later.
+    ...(failingEveryMs === undefined || failingEveryMs >= everyMs ? {} : { failingEveryMs }),
     timeoutMs: value.timeout,
     fall: value.fall,
     rise: value.rise,

@@ -563,6 +563,13 @@ export declare type AssignedCheck = Message<"clusterduck.v1.AssignedCheck"> & {
    * @generated from field: uint32 rise = 7;
    */
   rise: number;
+
+  /**
+   * Between two looks while the check fails; 0: as every_ms.
+   *
+   * @generated from field: double failing_every_ms = 8;
+   */
+  failingEveryMs: number;
 };
 
 /**
