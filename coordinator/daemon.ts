@@ -50,6 +50,7 @@ async function run({ file, config, pidFile, logger, options }: RunRequest): Prom
   await runCoordinatorService({
     program: PROGRAM,
     readFile: () => readConfigFile(file),
+    env: process.env,
     pidFile,
     logger,
     start: hasAgent ? startEmbedded : startCoordinator,
@@ -63,6 +64,7 @@ async function runExample({ pidFile, logger }: Pick<RunRequest, "pidFile" | "log
     await runCoordinatorService({
       program: PROGRAM,
       readFile: () => example.file,
+      env: example.env,
       pidFile,
       logger,
       start: startEmbedded,

@@ -14,6 +14,8 @@ export type ServiceRequest = {
   readonly program: string;
   /** Reads the configuration, again at every SIGHUP. @throws ClusterduckError CONFIG_INVALID, CONFIG_UNREADABLE. */
   readonly readFile: () => ConfigFile;
+  /** For `${VAR}` in configurations that come through the API, and for triggers. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   /** Null: none. */
   readonly pidFile: string | null;
   readonly logger: Logger;
@@ -52,7 +54,7 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
       clock: systemClock,
       random: systemRandom,
       logger,
-      env: process.env,
+      env: request.env,
       onFailure: (error) => end({ error }),
     });
     request.onStarted?.(coordinator);

@@ -10,6 +10,8 @@ import type { ExampleService } from "./example-services.js";
 
 export type Example = {
   readonly file: ConfigFile;
+  /** The variables that its configuration is written with. */
+  readonly env: Readonly<Record<string, string | undefined>>;
   readonly services: readonly ExampleService[];
   /** What could not be part of it, and why. */
   readonly remarks: readonly string[];
@@ -75,6 +77,7 @@ export async function startExample(
   };
   return {
     file: { text, config: parseConfigText(text, join(source, "clusterduck.yaml"), variables) },
+    env: variables,
     services,
     remarks: remarksOn(programs),
     stop,

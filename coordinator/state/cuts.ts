@@ -51,7 +51,9 @@ function change(context: Context, node: NodeRecord, transition: Transition): voi
     damping: hasMoved ? dampingAfter(node.damping, heldStateOf(node), to, context.atMs) : node.damping,
   });
   const { cluster, addr } = node;
-  if (hasMoved) context.transitions.push({ cluster, addr, from, to, cause });
+  // Knowing again what was held all along is no change to act on.
+  const isNews = hasMoved && heldStateOf(node) !== to;
+  if (isNews) context.transitions.push({ cluster, addr, from, to, cause });
   context.emit({
     type: "state",
     cluster,

@@ -239,6 +239,23 @@ test("a node that becomes unknown stays what it was: no trigger, no change of th
   assert.equal(tier.node(A).heldState, "healthy");
 });
 
+test("a node that is known again as what it was fires nothing; as something else it does", () => {
+  const tier = new Tier().configure(
+    clusterOf({ name: "web", nodes: [nodeOf(A)], triggers: [triggerOf("t", ["active", "state"])] }),
+  );
+  tier.cut([[A, "unknown", "healthy"]]);
+  tier.cut([[A, "healthy", "unknown"]]);
+  const runs = tier.machine.view.runs.size;
+
+  tier.cut([[A, "unknown", "healthy"]]);
+  const afterReturn = tier.machine.view.runs.size;
+  tier.cut([[A, "healthy", "unknown"]]);
+  tier.cut([[A, "unknown", "down"]]);
+
+  assert.equal(afterReturn, runs);
+  assert.equal(tier.machine.view.runs.size, runs + 1);
+});
+
 test("panic begins over the threshold and ends by itself; nodes out by an operator do not count", () => {
   const tier = new Tier().configure(clusterOf({ name: "web", nodes: [nodeOf(A), nodeOf(B), nodeOf(C)] }));
   const isPanic = (): boolean => tier.machine.view.panics.has("web");
