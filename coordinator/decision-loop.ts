@@ -221,7 +221,10 @@ class RunningLoop implements DecisionLoop {
       const cluster = config.value.clusters[record.cluster];
       const agent = this.#options.fleet.agentBeside(record);
       const isMine = isOwnDuty(record, agent !== null && connected.has(agent));
-      return cluster === undefined || !isMine ? [] : [scheduledNode(record, cluster)];
+      if (cluster === undefined || !isMine) return [];
+      const zone = this.#zoneOf(record);
+      // A zone that is lost as a whole is not this observer's own fault.
+      return [{ ...scheduledNode(record, cluster), ...(zone === "" ? {} : { zone }) }];
     });
     schedule.assign(mine);
   }
