@@ -8,6 +8,7 @@ export type TimedEvent = {
   readonly addr: string;
   /** The new state, of a `state` event. */
   readonly to: string;
+  readonly message: string;
   readonly atMs: number;
 };
 
@@ -36,9 +37,9 @@ export class EventLog {
       for await (const { event } of client.call.watchEvents({ follow: true }, { signal })) {
         const atMs = performance.now();
         if (event === undefined) continue;
-        const { type, cluster, addr } = event;
+        const { type, cluster, addr, message } = event;
         const to = event.data?.["to"];
-        this.events.push({ type, cluster, addr, to: typeof to === "string" ? to : "", atMs });
+        this.events.push({ type, cluster, addr, message, to: typeof to === "string" ? to : "", atMs });
       }
     } catch (thrown) {
       if (!this.#closing.signal.aborted) throw thrown;

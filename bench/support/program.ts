@@ -67,16 +67,20 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
   return { pid: child.pid, child, output: () => text, stop };
 }
 
-/** One of our own programs, as it is installed: through bin/, from dist/. */
+/** Puts a command on the first CPU alone and before all others, for figures of a machine that others use too. */
+export const ALONE_ON_CPU = ["taskset", "-c", "0", "chrt", "-r", "5"] as const;
+
+/** One of our own programs, as it is installed: through bin/, from dist/. `prefix`: a command that starts it. */
 export function startOurs(
   program: "duck-agent" | "duck-coordinator",
   configFile: string,
-  nodeOptions: readonly string[] = [],
+  prefix: readonly string[] = [],
 ): Promise<Program> {
   const bin = fileURLToPath(new URL(`../../bin/${program}.js`, import.meta.url));
+  const [command = process.execPath, ...args] = [...prefix, process.execPath, bin, "-c", configFile];
   return startProgram({
-    command: process.execPath,
-    args: [...nodeOptions, bin, "-c", configFile],
+    command,
+    args,
     readyWhen: program === "duck-agent" ? /agent\.started/ : /coordinator\.started/,
   });
 }

@@ -14,7 +14,7 @@ export type Tier = {
   readonly address: string;
   readonly coordinator: Program;
   /** Starts an agent beside it; it ends with the tier at the latest. */
-  readonly startAgent: (nodeOptions?: readonly string[]) => Promise<Program>;
+  readonly startAgent: (prefix?: readonly string[]) => Promise<Program>;
   readonly stop: () => Promise<void>;
 };
 
@@ -42,8 +42,8 @@ agent: {id: a1, coordinators: ["${address}"], state_dir: ${folder}/agent}
   };
   try {
     const coordinator = await start("duck-coordinator", configFile);
-    const startAgent = (nodeOptions: readonly string[] = []): Promise<Program> =>
-      start("duck-agent", configFile, nodeOptions);
+    const startAgent = (prefix: readonly string[] = []): Promise<Program> =>
+      start("duck-agent", configFile, prefix);
     return { folder, configFile, address, coordinator, startAgent, stop };
   } catch (thrown) {
     await stop();
