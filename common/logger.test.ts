@@ -53,11 +53,19 @@ test("an expected error is logged by message and code, a bug with its stack", ()
   const { logger, parsed } = record();
 
   logger.error("a.failed", {
-    error: new ClusterduckError("DISK_FAILED", "Cannot sync", { cause: new Error("EIO") }),
+    error: new ClusterduckError("DISK_FAILED", "Cannot sync", {
+      cause: new Error("EIO"),
+      hint: "replace it",
+    }),
   });
   logger.error("b.failed", { error: new TypeError("undefined is not a duck") });
 
-  assert.deepEqual(parsed()[0]?.["error"], { message: "Cannot sync", code: "DISK_FAILED", cause: "EIO" });
+  assert.deepEqual(parsed()[0]?.["error"], {
+    message: "Cannot sync",
+    code: "DISK_FAILED",
+    hint: "replace it",
+    cause: "EIO",
+  });
   assert.match(String((parsed()[1]?.["error"] as { stack: string }).stack), /logger\.test/);
 });
 

@@ -93,10 +93,12 @@ function wrap(target: pino.Logger, name: string, rules: Rules): Logger {
 
 function describeError(error: Error): Record<string, unknown> {
   const code = (error as { code?: unknown }).code;
-  const cause = error.cause;
+  const { cause } = error;
+  const hint = (error as { hint?: unknown }).hint;
   return {
     message: messageOf(error),
     ...(typeof code === "string" ? { code } : {}),
+    ...(typeof hint === "string" ? { hint } : {}),
     // Errors with a code are expected ones and explain themselves; the rest is a bug that needs its stack.
     ...(typeof code === "string" ? {} : { stack: error.stack }),
     ...(cause === undefined ? {} : { cause: messageOf(cause) }),
