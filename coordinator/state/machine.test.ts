@@ -241,7 +241,7 @@ test("a node that becomes unknown stays what it was: no trigger, no change of th
 
 test("a node that is known again as what it was fires nothing; as something else it does", () => {
   const tier = new Tier().configure(
-    clusterOf({ name: "web", nodes: [nodeOf(A)], triggers: [triggerOf("t", ["active", "state"])] }),
+    clusterOf({ name: "web", nodes: [nodeOf(A)], triggers: [triggerOf("t", ["state"])] }),
   );
   tier.cut([[A, "unknown", "healthy"]]);
   tier.cut([[A, "healthy", "unknown"]]);
