@@ -14,7 +14,7 @@ import { addSeedCommands } from "./commands/seed-words.js";
 import { addSnapshotCommands } from "./commands/snapshot.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addTriggerCommands } from "./commands/triggers.js";
-import { EXIT, exitCodeOf } from "./exit-code.js";
+import { EXIT, exitCodeOf } from "../common/exit-code.js";
 import type { CliIo } from "./io.js";
 import { durationOption } from "./options.js";
 import { FORMATS, printData } from "./output/print.js";

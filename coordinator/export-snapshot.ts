@@ -12,7 +12,8 @@ export async function exportSnapshot(
 ): Promise<Uint8Array> {
   await replica.saveSnapshot();
   const snapshot = await log.loadSnapshot();
-  if (snapshot === null) throw new ClusterduckError("NOT_FOUND", "There is nothing to save yet: the log is empty");
+  if (snapshot === null)
+    throw new ClusterduckError("NOT_FOUND", "There is nothing to save yet: the log is empty");
   return encodeSnapshot(
     {
       clusterId: replica.state.clusterId,

@@ -80,7 +80,7 @@ test("production code imports no test", () => {
 test("every source file is imported, a program, a test or a bench", () => {
   const imported = new Set(imports.map((each) => each.to));
   const isRoot = (file: string): boolean =>
-    isTest(file) || file.endsWith("/program.ts") || /^(bench|examples|scripts)\//.test(file);
+    isTest(file) || /[/-]program\.ts$/.test(file) || /^(bench|examples|scripts)\//.test(file);
 
   assert.deepEqual(
     sources.filter((file) => !imported.has(file) && !isRoot(file)),
@@ -138,7 +138,8 @@ function importsOf(file: string): readonly Import[] {
     const target = importTarget(node);
     if (target !== null && target.specifier.startsWith(".")) {
       const to = relative(ROOT, resolve(ROOT, dirname(file), target.specifier)).replace(/\.js$/, ".ts");
-      if (!to.startsWith("proto/gen/") && !to.endsWith(".json")) found.push({ from: file, to, isTypeOnly: target.isTypeOnly });
+      if (!to.startsWith("proto/gen/") && !to.endsWith(".json"))
+        found.push({ from: file, to, isTypeOnly: target.isTypeOnly });
     }
     ts.forEachChild(node, visit);
   };

@@ -2,7 +2,7 @@ import type { Command } from "commander";
 
 import { ObservationSchema } from "../../proto/gen/clusterduck/v1/model_pb.js";
 import type { Observation } from "../../proto/gen/clusterduck/v1/model_pb.js";
-import { EXIT } from "../exit-code.js";
+import { EXIT } from "../../common/exit-code.js";
 import type { CliIo } from "../io.js";
 import { CHECKS, outcomeWord } from "../listings.js";
 import { resolveNode, resolveScope } from "../node-argument.js";

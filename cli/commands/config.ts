@@ -11,7 +11,7 @@ import {
   GetConfigResponseSchema,
 } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { editText } from "../edit-text.js";
-import { EXIT } from "../exit-code.js";
+import { EXIT } from "../../common/exit-code.js";
 import type { CliIo } from "../io.js";
 import { countOption } from "../options.js";
 import { paint } from "../output/paint.js";

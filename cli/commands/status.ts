@@ -5,7 +5,7 @@ import { messageOf } from "../../common/errors.js";
 import { toPlain } from "../../common/wire/plain.js";
 import { GetStatusResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { GetStatusResponse } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { EXIT } from "../exit-code.js";
+import { EXIT } from "../../common/exit-code.js";
 import type { CliIo } from "../io.js";
 import { AGENTS, BALANCERS, CLUSTERS } from "../listings.js";
 import type { Listing } from "../output/print.js";

@@ -13,4 +13,3 @@ export const execOptions = z.strictObject({
       "is not a name of an entry in exec_checks: use letters, digits, _ . and -",
     ),
 });
-export type ExecOptions = z.infer<typeof execOptions>;

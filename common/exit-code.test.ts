@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ClusterduckError } from "../common/errors.js";
-import type { ErrorCode } from "../common/errors.js";
+import { ClusterduckError } from "./errors.js";
+import type { ErrorCode } from "./errors.js";
 import { exitCodeOf } from "./exit-code.js";
 
 test("exitCodeOf() tells apart what scripts have to tell apart", () => {
