@@ -5,7 +5,7 @@ import { setFlagsFromString } from "node:v8";
  * How much garbage the heap may gather on top of what lives, percent. V8's own choice is up to four times the
  * living, which costs a host hundreds of megabytes to save one collection in ten seconds (bench/agent.ts).
  */
-const HEAP_GROWING_PERCENT = 30;
+const HEAP_GROWING_PERCENT = 50;
 
 /** Loads a built program. In a clone it is built by \`npm start\`, \`npm test\` or \`npm run build\`. */
 export async function start(program) {
