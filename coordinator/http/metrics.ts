@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom-client";
 
-import { isActive } from "../state/model.js";
+import { isHeldActive } from "../state/state.js";
 import type { AppliedEntry } from "../replica.js";
 import type { ControlContext } from "../api/context.js";
 
@@ -40,7 +40,8 @@ function addStateGauges(registry: Registry, { replica }: ControlContext): void {
   gauge(registry, "nodes_active", "Nodes that traffic may go to", ["cluster"], (self) => {
     self.reset();
     for (const cluster of Object.keys(replica.state.config.value.clusters)) self.set({ cluster }, 0);
-    for (const node of replica.state.nodes.values()) if (isActive(node)) self.inc({ cluster: node.cluster });
+    for (const node of replica.state.nodes.values())
+      if (isHeldActive(node)) self.inc({ cluster: node.cluster });
   });
   gauge(registry, "node_state", "1 for the state a node is in", ["cluster", "node", "state"], (self) => {
     self.reset();

@@ -164,8 +164,3 @@ export type DeliveryRecord = {
   readonly error: string;
   readonly atMs: number;
 };
-
-/** Whether traffic may go to a node: healthy (degraded is routed around) and no operator's word against it. */
-export function isActive(node: Pick<NodeRecord, "state" | "overlay">): boolean {
-  return node.state === "healthy" && node.overlay === null;
-}

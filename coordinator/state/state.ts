@@ -62,7 +62,10 @@ export function heldStateOf(node: Pick<NodeRecord, "state" | "heldState">): Node
   return node.state === "unknown" ? node.heldState : node.state;
 }
 
-/** Whether traffic goes to a node: as `isActive`, but a node that became unknown stays what it was. */
+/**
+ * Whether traffic goes to a node: healthy (degraded is routed around) and no operator's word against it. One
+ * that became unknown stays what it was.
+ */
 export function isHeldActive(node: Pick<NodeRecord, "state" | "heldState" | "overlay">): boolean {
   return heldStateOf(node) === "healthy" && node.overlay === null;
 }

@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import type { ClusterConfig } from "../../../common/config/model.js";
 import type { ClusterSummarySchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
-import { isActive } from "../../state/model.js";
+import { isHeldActive } from "../../state/state.js";
 import type { NodeRecord, StateView } from "../../state/model.js";
 
 /** Every cluster with its nodes counted, in one pass over them. */
@@ -33,7 +33,7 @@ function clusterView(
     degraded: count("degraded"),
     down: count("down"),
     unknown: count("unknown"),
-    active: nodes.filter(isActive).length,
+    active: nodes.filter(isHeldActive).length,
     isInPanic: state.panics.has(cluster.name),
     checks: cluster.checks.length,
     triggers: cluster.triggers.length,

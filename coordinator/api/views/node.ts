@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { nodeStateToWire } from "../../../common/wire/ballot.js";
 import type { NodeSchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
-import { isActive } from "../../state/model.js";
+import { isHeldActive } from "../../state/state.js";
 import type { NodeRecord } from "../../state/model.js";
 import type { ControlContext } from "../context.js";
 
@@ -18,7 +18,7 @@ export function nodeView(node: NodeRecord, context: ControlContext): MessageInit
     cause: node.cause,
     since: timestampFromMs(node.sinceMs),
     cutIndex: BigInt(node.cutIndex),
-    active: isActive(node),
+    active: isHeldActive(node),
     overlay: node.overlay?.kind ?? "",
     overlayReason: node.overlay?.reason ?? "",
     ...(node.overlay?.untilMs == null ? {} : { overlayUntil: timestampFromMs(node.overlay.untilMs) }),
