@@ -2,6 +2,7 @@
  * What the schedule itself costs: 10,000 checks a second that look at nothing.
  * Run: node --import tsx bench/schedule.ts [checks] [seconds]
  */
+import { spreadMs } from "../checks/schedule/cadence.js";
 import { createSchedule } from "../checks/schedule/create.js";
 import { SELF_DOUBT_DEFAULTS } from "../checks/schedule/self-doubt.js";
 import type { Check } from "../checks/check.js";
@@ -64,7 +65,7 @@ schedule.assign(
 );
 
 // The first seconds compile and fill; they are not measured.
-await systemClock.sleep(3_000);
+await systemClock.sleep(3_000 + spreadMs(checks));
 for (const each of starts) each.count = 0;
 const runsBefore = schedule.stats().runs;
 const cpuBefore = process.cpuUsage();

@@ -16,6 +16,8 @@ export type TrafficOptions = {
 };
 
 const ANSWER_WITHIN_MS = 300;
+/** What the timer of a hanging request may be late. */
+const SETTLE_SLACK_MS = 200;
 const REQUESTS = {
   http: "GET / HTTP/1.0\r\n\r\n",
   redis: "*2\r\n$3\r\nGET\r\n$6\r\nwhoami\r\n",
@@ -46,7 +48,9 @@ export class Traffic {
    * `faulty` answered. Null: not yet.
    */
   avoidsSince(faulty: number, sinceMs: number, goodMs: number): number | null {
-    const asked = this.#since(sinceMs);
+    // One that hangs shows only when it is given up: what began since then cannot be judged yet.
+    const settledMs = performance.now() - ANSWER_WITHIN_MS - SETTLE_SLACK_MS;
+    const asked = this.#since(sinceMs).filter(({ startedMs }) => startedMs < settledMs);
     const lastBad = asked.findLastIndex(({ server }) => server === null || server === faulty);
     const firstGood = asked[lastBad + 1];
     const newest = asked.at(-1);
