@@ -25,6 +25,14 @@ test("parseAttributes() reads numbers and booleans as such and keeps the rest as
   });
 });
 
+test("parseAttributes() keeps numbers and true/false as text where only text fits", () => {
+  assert.deepEqual(parseAttributes(["comment=2024", "route=true", "cookie=5"]), {
+    comment: "2024",
+    route: "true",
+    cookie: 5,
+  });
+});
+
 test("parseAttributes() keeps digits that a number could not hold", () => {
   assert.deepEqual(parseAttributes(["id=12345678901234567890"]), { id: "12345678901234567890" });
 });

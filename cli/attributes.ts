@@ -1,9 +1,11 @@
+import { isTextAttribute } from "../common/config/node-attributes.js";
 import { ClusterduckError } from "../common/errors.js";
 
 export type AttributeValue = string | number | boolean;
 
 /**
- * Reads `weight=10 backup=true comment="the new one"`: numbers and true/false as such, the rest as text.
+ * Reads `weight=10 backup=true comment="the new one"`: numbers and true/false as such, the rest as text,
+ * and so everything of an attribute that only text can be.
  * @throws ClusterduckError INVALID_ARGUMENT for what has no `=`, names an attribute twice or is not one line.
  */
 export function parseAttributes(words: readonly string[]): Record<string, AttributeValue> {
@@ -27,7 +29,8 @@ export function parseAttributes(words: readonly string[]): Record<string, Attrib
     if (Object.hasOwn(attributes, name)) {
       throw new ClusterduckError("INVALID_ARGUMENT", `Attribute "${name}" is given twice`);
     }
-    attributes[name] = parseValue(word.slice(at + 1));
+    const text = word.slice(at + 1);
+    attributes[name] = isTextAttribute(name) ? text : parseValue(text);
   }
   return attributes;
 }

@@ -1,5 +1,6 @@
 import type { Hello } from "../../proto/gen/clusterduck/v1/agent_pb.js";
-import { ClusterduckError } from "../../common/errors.js";
+import { readNodeAttributes } from "../../common/config/node-attributes.js";
+import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { canonicalAddress } from "../../common/model/address.js";
 import type { ApplyOutcome } from "../../common/model/delivery.js";
 import type { NodeAttributes, NodeRef } from "../../common/model/node.js";
@@ -73,19 +74,22 @@ export function decodeHello(wire: Hello): AgentHello {
 function decodeNodes(wire: Hello): readonly DeclaredNode[] {
   const nodes = wire.nodes.map((declared) => {
     const node = fromNodeRef(declared.node);
-    const attributes = declared.attributes ?? {};
-    for (const [name, value] of Object.entries(attributes)) {
-      if (typeof value === "object") {
-        throw invalid(`attribute "${name}" of node "${nodeKey(node)}" is not a text, number or true/false`);
-      }
-    }
     return {
       cluster: node.cluster,
       addr: canonicalAddress(node.addr),
-      attributes: attributes as NodeAttributes,
+      attributes: attributesOf(node, declared.attributes ?? {}),
     };
   });
   return [...new Map(nodes.map((node) => [nodeKey(node), node])).values()];
+}
+
+/** The rules of the configuration's file hold for what an agent declares as well. */
+function attributesOf(node: NodeRef, given: Readonly<Record<string, unknown>>): NodeAttributes {
+  try {
+    return readNodeAttributes(given);
+  } catch (thrown) {
+    throw invalid(`of node "${nodeKey(node)}": ${messageOf(thrown)}`);
+  }
 }
 
 function limit(count: number, countMax: number, what: string): void {

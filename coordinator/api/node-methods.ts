@@ -1,7 +1,8 @@
 import { ClusterduckError } from "../../common/errors.js";
+import { readNodeAttributes } from "../../common/config/node-attributes.js";
 import { canonicalAddress } from "../../common/model/address.js";
 import { nodeKey } from "../../common/model/node.js";
-import type { NodeAttributes, NodeRef, Overlay, OverlayKind } from "../../common/model/node.js";
+import type { NodeRef, Overlay, OverlayKind } from "../../common/model/node.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { NodeRecord } from "../state/model.js";
@@ -43,7 +44,7 @@ export function nodeMethods(context: ControlContext): NodeMethods {
     addNode: async (request, { peer }) => {
       const node = readNodeRef(request.node);
       requireCluster(replica.state, node.cluster);
-      const attributes = readAttributes(request.attributes ?? {});
+      const attributes = readNodeAttributes(request.attributes ?? {});
       const { isIdempotent } = request;
       const index = await proposeFor(context, peer, { type: "addNode", node, attributes, isIdempotent });
       const record = requireNode(replica.state, node);
@@ -91,22 +92,6 @@ function nodesOf({ replica }: ControlContext, wanted: NodeRef): readonly NodeRec
 
 function isSameOverlay(left: Overlay | null, right: Overlay | null): boolean {
   return left?.kind === right?.kind && left?.reason === right?.reason && left?.untilMs === right?.untilMs;
-}
-
-function readAttributes(given: Readonly<Record<string, unknown>>): NodeAttributes {
-  const attributes: Record<string, string | number | boolean> = {};
-  for (const [name, value] of Object.entries(given)) {
-    const isScalar = typeof value === "string" || typeof value === "number" || typeof value === "boolean";
-    // Attributes reach proxies' files and commands' environments: no control characters anywhere.
-    if (!/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/.test(name) || !isScalar || /\p{Cc}/u.test(String(value))) {
-      throw new ClusterduckError(
-        "INVALID_ARGUMENT",
-        `Invalid attribute ${JSON.stringify(name)} = ${JSON.stringify(value)}: expected a name of letters, digits and _.- and one line of text, a number, or true or false`,
-      );
-    }
-    attributes[name] = value;
-  }
-  return attributes;
 }
 
 function overlayFor(

@@ -42,7 +42,7 @@ test("garbage, wrong protocols and a thousand half-open connections leave both p
   assert.equal(await (await fetch(`http://${http}/livez`)).text(), "ok\n");
 });
 
-test("addresses and attributes with line breaks are refused over gRPC as well, and nothing is added", async (context) => {
+test("addresses and attributes that a file could not give are refused over gRPC as well, and nothing is added", async (context) => {
   const { control, addrs } = await startCoordinatorProgram(context, coordinatorYaml(EMPTY));
   const add = (addr: string, attributes = {}) =>
     control.addNode({ node: { cluster: "web", addr }, attributes });
@@ -57,6 +57,10 @@ test("addresses and attributes with line breaks are refused over gRPC as well, a
     await assert.rejects(add(addr), { code: "INVALID_ARGUMENT" });
   }
   await assert.rejects(add("10.0.0.1:80", { cookie: "a\nserver evil" }), { code: "INVALID_ARGUMENT" });
+  await assert.rejects(add("10.0.0.1:80", { weight: "banana" }), {
+    code: "INVALID_ARGUMENT",
+    message: /"weight": expected a number, found the text "banana"/,
+  });
   await assert.rejects(add("10.0.0.1:80", { comment: "x".repeat(5_000_000) }));
 
   assert.deepEqual(await addrs(), []);
