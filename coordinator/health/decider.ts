@@ -53,6 +53,13 @@ const CALM_SWEEP_MS = 1_500;
 /** Own probes are asked for this long, and again before that ends, while the doubt lasts. Milliseconds. */
 const PROBE_MS = 5_000;
 const PROBE_RENEW_MS = 1_000;
+/**
+ * Nodes that are probed at the same time though nobody accuses them, only because nobody says anything: when
+ * the agents of a starved host abstain, a coordinator that took over all of their looks would starve it more.
+ */
+const SILENT_PROBES_MAX = 64;
+/** While others wait for a place, one that was probed without an accusation is not again before. Milliseconds. */
+const SILENT_TURN_MS = 30_000;
 /** Coordinators repeat their votes more often than this; an older one is of somebody who went. Milliseconds. */
 const VOTE_FRESH_MS = 5_000;
 /** A tick this late means that we stood still: what arrived meanwhile has to be read first. Milliseconds. */
@@ -77,6 +84,10 @@ export class Decider {
   readonly #knowledge = new Knowledge();
   readonly #judge: NodeJudge;
   readonly #tracks = new Map<NodeKey, Track>();
+  /** Until when; at most SILENT_PROBES_MAX. */
+  readonly #silentProbes = new Map<NodeKey, number>();
+  /** When somebody last found no place. */
+  #silentRefusedAtMs = Number.NEGATIVE_INFINITY;
   readonly #queue = new CutQueue();
   readonly #dirty = new Set<NodeKey>();
   #budget = new RemovalBudget();
@@ -236,8 +247,23 @@ export class Decider {
     this.#queue.want(key, this.#isLeader && isWanted ? { to, isConclusive } : null, nowMs);
     this.#queue.accuse(key, verdict.isAccused && to === record.state && to !== verdict.state, nowMs);
     track.dueMs = nowMs + (verdict.state === record.state ? CALM_SWEEP_MS : SWEEP_MS);
-    const isDoubted = verdict.isProbeWanted || nowMs - this.#knowledge.doubtedAtMs(key) < PROBE_RENEW_MS;
-    return isDoubted ? probeWish(track, record, cluster, nowMs) : null;
+    const isSuspected = verdict.isAccused || nowMs - this.#knowledge.doubtedAtMs(key) < PROBE_RENEW_MS;
+    const isProbeDue = isSuspected || (verdict.isProbeWanted && this.#maySilentProbe(key, track, nowMs));
+    return isProbeDue ? probeWish(track, record, cluster, nowMs) : null;
+  }
+
+  /** Takes one of the places for probes without an accusation; who had one lately lets those who wait go first. */
+  #maySilentProbe(key: NodeKey, track: Track, nowMs: number): boolean {
+    if (isProbing(track, nowMs)) return true;
+    for (const [probed, untilMs] of this.#silentProbes)
+      if (untilMs <= nowMs) this.#silentProbes.delete(probed);
+    const isFull = this.#silentProbes.size >= SILENT_PROBES_MAX && !this.#silentProbes.has(key);
+    if (isFull) this.#silentRefusedAtMs = nowMs;
+    const isOthersTurn =
+      nowMs - this.#silentRefusedAtMs < CALM_SWEEP_MS && nowMs - track.probedUntilMs < SILENT_TURN_MS;
+    if (isFull || isOthersTurn) return false;
+    this.#silentProbes.set(key, nowMs + PROBE_MS);
+    return true;
   }
 
   #tally(votes: readonly MemberVote[], cluster: ClusterConfig): Tally {
@@ -370,6 +396,11 @@ function transitionOf(record: NodeRecord, pending: Pending, votes: readonly Memb
   };
 }
 
+/** Whether own probes run, and go on for a while. */
+function isProbing(track: Track, nowMs: number): boolean {
+  return track.probedUntilMs - nowMs > PROBE_RENEW_MS;
+}
+
 /** Asks for own probes, unless they run already. */
 function probeWish(
   track: Track,
@@ -377,7 +408,7 @@ function probeWish(
   cluster: ClusterConfig,
   nowMs: number,
 ): ProbeWish | null {
-  if (track.probedUntilMs - nowMs > PROBE_RENEW_MS) return null;
+  if (isProbing(track, nowMs)) return null;
   track.probedUntilMs = nowMs + PROBE_MS;
   return { node: scheduledNode(record, cluster), durationMs: PROBE_MS };
 }
