@@ -476,6 +476,29 @@ test("probe() of a frozen stranger reaches three failures 1.4 s later, and of a 
   }
 });
 
+test("a probe that is asked for again and again looks at a service that stays away no more than its check would", async () => {
+  for (const away of ["reset", "refused", "silent"] as const) {
+    const { clock, service, schedule } = setUp();
+    service.mode = away;
+    const node = nodeWith({});
+    const looksIn = async (ms: number): Promise<number> => {
+      const before = service.startedMs.length;
+      for (let at = 0; at < ms; at += 4_000) {
+        schedule.probe(node, 5_000);
+        await clock.advance(4_000);
+      }
+      return service.startedMs.length - before;
+    };
+    await looksIn(4_000);
+
+    const looks = await looksIn(60_000);
+
+    assert.ok(looks >= 50 && looks <= 65, `${away}: ${looks} looks in 60 s`);
+    service.resume();
+    assert.ok((await looksIn(4_000)) >= 12, `${away}: its return is looked into`);
+  }
+});
+
 test("a probed stranger that is assigned meanwhile keeps its counters and goes on", async () => {
   const { clock, service, schedule, seen } = setUp();
   schedule.probe(nodeWith({}), 1_000);

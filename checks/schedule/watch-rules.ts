@@ -28,6 +28,14 @@ export function overdueAfterMs(config: CheckConfig, stretch: number, usualMs: nu
   return Math.max(fastIntervalMs(config, stretch), patientMs);
 }
 
+/**
+ * Looks of a probe in a row without a pass, after which more of them tell nothing new: whoever asked for the
+ * probe has had its word, and a service that stays away is not to be hammered.
+ */
+export function fruitlessLooksMax(config: CheckConfig): number {
+  return Math.max(config.fall, config.rise) + 2 * SPARE_LOOKS;
+}
+
 /** Looks that may be outstanding at once, so that a hung service does not collect our connections. */
 export function looksAtOnce(config: CheckConfig): number {
   return Math.min(8, config.fall + SPARE_LOOKS);

@@ -71,6 +71,8 @@ export class Watch implements RunOwner {
   #answeredMs = -Infinity;
   #lostMs = -Infinity;
   #probeUntilMs = -Infinity;
+  /** Looks without a pass, in a row, since the probe began. */
+  #fruitlessLooks = 0;
   #isDoubted = false;
   /** A run of the cadence was left out because one was outstanding: it follows as soon as that one ends. */
   #isOwed = false;
@@ -125,10 +127,16 @@ export class Watch implements RunOwner {
     else this.#host.onFinished(this);
   }
 
-  /** Looks at once and then at the fast interval, overlapping, for `durationMs`. */
+  /**
+   * Looks at once and then at the fast interval, overlapping, for `durationMs`; at the interval of the check
+   * once the service has stayed away for long enough. Asked for again meanwhile, it goes on as it is.
+   */
   probe(durationMs: number): void {
     const nowMs = this.#host.clock.monotonicMs();
+    const wasProbing = this.#isProbing(nowMs);
     this.#probeUntilMs = Math.max(this.#probeUntilMs, nowMs + durationMs);
+    if (wasProbing && this.#probeGapMs() > this.#fastMs()) return;
+    if (!wasProbing) this.#fruitlessLooks = 0;
     this.#onLook();
   }
 
@@ -237,6 +245,7 @@ export class Watch implements RunOwner {
     const outcome = outcomeClass(observation.outcome);
     this.#streak = count(this.#streak, observation, nowMs);
     if (outcome !== null) this.#isDoubted = false;
+    this.#fruitlessLooks = outcome === "passing" ? 0 : this.#fruitlessLooks + 1;
     if (outcome === "passing") this.#onAnswer(observation, wasPassing, nowMs);
     const exit = rules.mayBeExit(observation) ? this.#exitWords() : null;
     const hasProcessExited = exit !== null;
@@ -254,8 +263,8 @@ export class Watch implements RunOwner {
     this.#answeredMs = nowMs;
     this.#usualMs += (observation.latencyMs - this.#usualMs) * (this.#usualMs === 0 ? 1 : LATENCY_WEIGHT);
     this.#cancelExitRetry?.();
-    if (!this.#isProbing(nowMs) && this.isAssigned && !this.#isEagerLook)
-      this.#host.wheel.cancel(this.#lookEntry);
+    if (this.#isProbing(nowMs)) this.#wantLook(Math.max(nowMs, this.#lookedMs + this.#fastMs()));
+    else if (this.isAssigned && !this.#isEagerLook) this.#host.wheel.cancel(this.#lookEntry);
     if (!wasPassing) this.#host.onAlive(this);
   }
 
@@ -335,6 +344,11 @@ export class Watch implements RunOwner {
     const isEager = this.#isEagerLook;
     this.#isEagerLook = false;
     const isProbing = this.#isProbing(nowMs);
+    const gapMs = this.#probeGapMs();
+    if (isProbing && !isEager && gapMs > this.#fastMs() && nowMs < this.#lookedMs + gapMs) {
+      this.#wantLook(this.#nextProbeMs(nowMs, this.#lookedMs + gapMs));
+      return;
+    }
     if (!isProbing && !this.isAssigned) {
       if (this.#runs.length === 0) this.#host.onFinished(this);
       else this.#wantLook(nowMs + this.#fastMs());
@@ -345,7 +359,8 @@ export class Watch implements RunOwner {
     const isWaiting = this.#unanswered() > 0 || rules.isSuspicious(this.#streak, this.#config);
     const hasRoom = this.#unanswered() < rules.looksAtOnce(this.#config);
     if (hasRoom && (isProbing || isEager || this.#takeToken(nowMs))) this.#start(nowMs);
-    if (isProbing || (isWaiting && !isOver)) this.#wantLook(nowMs + this.#fastMs());
+    if (isProbing) this.#wantLook(this.#nextProbeMs(nowMs, nowMs + gapMs));
+    else if (isWaiting && !isOver) this.#wantLook(nowMs + this.#fastMs());
   }
 
   #start(nowMs: number): void {
@@ -390,6 +405,18 @@ export class Watch implements RunOwner {
 
   #fastMs(): number {
     return rules.fastIntervalMs(this.#config, this.#host.stretch());
+  }
+
+  /** Between two looks of a probe. Milliseconds. */
+  #probeGapMs(): number {
+    const fastMs = this.#fastMs();
+    if (this.#fruitlessLooks < rules.fruitlessLooksMax(this.#config)) return fastMs;
+    return Math.max(fastMs, rules.intervalMs(this.#streak, this.#config) * this.#host.stretch());
+  }
+
+  /** The next look, or the end of the probe when that comes first: nothing of it stays longer. */
+  #nextProbeMs(nowMs: number, dueMs: number): number {
+    return Math.min(dueMs, Math.max(this.#probeUntilMs, nowMs + this.#fastMs()));
   }
 
   #isProbing(nowMs: number): boolean {
