@@ -121,7 +121,7 @@ class Agent {
           random,
           logger: logger.child("stream"),
           handlers: {
-            hello: () => introduce(this.#identity, this.#config, this.#applies.states()),
+            hello: () => introduce(this.#identity, this.#config, this.#applies.states(), this.#clusterId),
             onWelcome: (from, welcome) => this.#onWelcome(from, welcome),
             onAssignment: () => this.#assign(),
             onProbe: (node, durationMs) => this.#schedule.probe(node, durationMs),

@@ -33,6 +33,8 @@ export type Introduction = {
   addresses: string[];
   networkIdentity: string;
   execChecks: string[];
+  /** Empty before the first welcome. */
+  clusterId: string;
 };
 
 /** The introduction. Addresses are read anew each time: they change while an agent runs. */
@@ -40,6 +42,7 @@ export function introduce(
   identity: AgentIdentity,
   config: AgentConfig,
   proxies: readonly ProxyState[],
+  clusterId: string,
 ): Introduction {
   return {
     agentId: identity.id,
@@ -60,5 +63,6 @@ export function introduce(
     addresses: [...localAddresses()],
     networkIdentity: identity.networkIdentity,
     execChecks: Object.keys(config.execChecks),
+    clusterId,
   };
 }

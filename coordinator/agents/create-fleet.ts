@@ -23,7 +23,7 @@ import { AgentConnection } from "./connection.js";
 import { assertMayConnect } from "./duplicates.js";
 import type { AgentSession, Fleet, FleetListener } from "./fleet.js";
 import type { AgentHello, DeclaredNode } from "./hello.js";
-import { assertCompatible, decodeHello } from "./hello.js";
+import { assertCompatible, assertSameCluster, decodeHello } from "./hello.js";
 import { SilenceWatch } from "./silence.js";
 import type { FleetTuning } from "./tuning.js";
 import { FLEET_TUNING } from "./tuning.js";
@@ -59,6 +59,9 @@ export function createFleet(options: FleetOptions): FleetServer {
   return new StreamFleet(options);
 }
 
+/** Strangers that are remembered; beyond it they are told anew. */
+const STRANGERS_MAX = 1_000;
+
 class StreamFleet implements FleetServer {
   readonly service: BoundService;
   readonly #options: FleetOptions;
@@ -71,6 +74,8 @@ class StreamFleet implements FleetServer {
   readonly #listeners = new Set<FleetListener>();
   readonly #unsubscribe: () => void;
   readonly #stopping = new AbortController();
+  /** Agents of other clusters that were refused, and their clusters: told once. */
+  readonly #strangers = new Map<string, string>();
   /** Null after a change: made again when somebody asks. */
   #plan: Plan | null = null;
 
@@ -183,10 +188,29 @@ class StreamFleet implements FleetServer {
         `Coordinator "${this.#options.coordinatorId}" has no cluster yet; try again`,
       );
     }
+    this.#refuseStranger(hello);
     if (context.signal.aborted || this.#stopping.signal.aborted) {
       throw new ClusterduckError("STOPPING", "The stream ended before it was admitted");
     }
     return hello;
+  }
+
+  /** The same stranger again and again is one event. @throws ClusterduckError CONFLICT */
+  #refuseStranger(hello: AgentHello): void {
+    try {
+      assertSameCluster(hello, {
+        id: this.#options.coordinatorId,
+        clusterId: this.#options.replica.state.clusterId,
+      });
+      this.#strangers.delete(hello.id);
+    } catch (thrown) {
+      if (this.#strangers.get(hello.id) !== hello.clusterId) {
+        if (this.#strangers.size >= STRANGERS_MAX) this.#strangers.clear();
+        this.#strangers.set(hello.id, hello.clusterId);
+        this.#logger.warn("agent.refused", { agent: hello.id, host: hello.host, error: thrown });
+      }
+      throw thrown;
+    }
   }
 
   async #firstMessage(

@@ -24,6 +24,8 @@ export type AgentHello = {
   readonly networkIdentity: string;
   readonly assignmentRevision: number;
   readonly firstSequence: number;
+  /** The cluster it has worked for; empty: none yet. */
+  readonly clusterId: string;
 };
 
 const AGENT_ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/;
@@ -42,7 +44,13 @@ export function decodeHello(wire: Hello): AgentHello {
   limit(wire.proxies.length, LIST_MAX, "proxies");
   limit(wire.addresses.length, LIST_MAX, "addresses");
   limit(Object.keys(wire.labels).length, LIST_MAX, "labels");
-  for (const text of [wire.host, wire.zone, wire.version, ...Object.entries(wire.labels).flat()]) {
+  for (const text of [
+    wire.host,
+    wire.zone,
+    wire.version,
+    wire.clusterId,
+    ...Object.entries(wire.labels).flat(),
+  ]) {
     limit(text.length, TEXT_MAX_CHARS, "characters in a text");
   }
   return {
@@ -68,6 +76,7 @@ export function decodeHello(wire: Hello): AgentHello {
     networkIdentity: wire.networkIdentity,
     assignmentRevision: fromUint64(wire.assignmentRevision, "the assignment's revision"),
     firstSequence: Math.max(1, fromUint64(wire.firstSequence, "the first sequence number")),
+    clusterId: wire.clusterId,
   };
 }
 
@@ -94,6 +103,22 @@ function attributesOf(node: NodeRef, given: Readonly<Record<string, unknown>>): 
 
 function limit(count: number, countMax: number, what: string): void {
   if (count > countMax) throw invalid(`the agent's Hello has ${count} ${what}, expected at most ${countMax}`);
+}
+
+/**
+ * What an agent of another cluster has seen and holds says nothing here, and may harm.
+ * @throws ClusterduckError CONFLICT
+ */
+export function assertSameCluster(
+  hello: AgentHello,
+  own: { readonly id: string; readonly clusterId: string },
+): void {
+  if (hello.clusterId === "" || hello.clusterId === own.clusterId) return;
+  throw new ClusterduckError(
+    "CONFLICT",
+    `Coordinator "${own.id}" belongs to cluster ${own.clusterId}, agent "${hello.id}" to ${JSON.stringify(hello.clusterId)}`,
+    { hint: "If the agent is meant to move, stop it, remove its state_dir and start it again" },
+  );
 }
 
 /**

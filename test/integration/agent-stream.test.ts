@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { AgentService, ConnectRequestSchema } from "../../proto/gen/clusterduck/v1/agent_pb.js";
 import type { ConnectResponse, HelloSchema } from "../../proto/gen/clusterduck/v1/agent_pb.js";
@@ -262,7 +263,7 @@ test("declared nodes are told to the composition root, canonical and at every he
   assert.deepEqual(fleet.declarations(), new Map([["a1", declared]]));
 });
 
-test("an agent refuses the coordinator of another cluster, and keeps its work", async (t) => {
+test("an agent of another cluster is refused without being taken for found or lost, and keeps its work", async (t) => {
   const state = new HandState();
   state.add([BESIDE]);
   const foreign = new HandState();
@@ -282,11 +283,19 @@ test("an agent refuses the coordinator of another cluster, and keeps its work", 
     coordinators: [theirs.address],
     config: { id: "a2", stateDir: await copyState(t, stateDir) },
   });
-  await until(() => theirs.heard.events.length >= 2, "found and lost again");
+  const streamOf = async () => (await readStatus(second.config.stateDir)).streams[0];
+  while ((await streamOf())?.state !== "refused") await delay(10, undefined, { signal: t.signal });
 
-  const stream = (await readStatus(second.config.stateDir)).streams[0];
   assert.equal(second.schedule.assigned.length, 1);
-  assert.match(stream?.error ?? "", /belongs to cluster cluster-2, this agent to cluster-1/);
+  assert.match(
+    (await streamOf())?.error ?? "",
+    /"x1" belongs to cluster cluster-2, agent "a2" to "cluster-1"/,
+  );
+  assert.deepEqual(theirs.heard.events, []);
+  await assert.rejects(converse(theirs.address, [hello("a3", { clusterId: "cluster-1" })]), {
+    code: "CONFLICT",
+    hint: /stop it, remove its state_dir and start it again/,
+  });
 });
 
 test("garbage from a peer ends its stream with words and disturbs nobody else", async (t) => {

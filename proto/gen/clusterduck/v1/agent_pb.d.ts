@@ -183,6 +183,13 @@ export declare type Hello = Message<"clusterduck.v1.Hello"> & {
    * @generated from field: repeated string exec_checks = 13;
    */
   execChecks: string[];
+
+  /**
+   * The cluster the agent has worked for; empty before its first welcome. Another one's is refused.
+   *
+   * @generated from field: string cluster_id = 14;
+   */
+  clusterId: string;
 };
 
 /**
