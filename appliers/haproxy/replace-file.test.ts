@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 
-import { stageFile } from "./replace-file.js";
+import { readOrNull, stageFile } from "./replace-file.js";
 
 async function workDir(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "duck-replace-"));
@@ -50,11 +50,15 @@ test("a symbolic link stays and its target is replaced", async (t) => {
   assert.equal(await readFile(join(dir, "real.cfg"), "utf8"), "new");
 });
 
-test("a place that cannot be written is named", async (t) => {
-  const path = join(await workDir(t), "missing", "x.cfg");
+test("a place that cannot be written or read is named, with what would work", async (t) => {
+  const dir = await workDir(t);
 
-  await assert.rejects(stageFile(path, "new", 0o640), {
+  await assert.rejects(stageFile(join(dir, "missing", "x.cfg"), "new", 0o640), {
     code: "DISK_FAILED",
-    message: /Cannot write ".*x\.cfg": ENOENT/,
+    message: /Cannot write ".*x\.cfg": ENOENT.*: make the directory ".*missing", or change the path/,
+  });
+  await assert.rejects(readOrNull(dir), {
+    code: "DISK_FAILED",
+    message: /Cannot read ".*": EISDIR.*: give the path of a file, this is a directory/,
   });
 });

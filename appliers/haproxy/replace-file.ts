@@ -19,9 +19,11 @@ export async function readOrNull(path: string): Promise<string | null> {
     return await readFile(path, "utf8");
   } catch (thrown) {
     if (hasCode(thrown, "ENOENT")) return null;
-    throw new ClusterduckError("DISK_FAILED", `Cannot read "${path}": ${messageOf(thrown)}`, {
-      cause: thrown,
-    });
+    throw new ClusterduckError(
+      "DISK_FAILED",
+      `Cannot read "${path}": ${messageOf(thrown)}${whatHelps(path, thrown)}`,
+      { cause: thrown },
+    );
   }
 }
 
@@ -94,15 +96,19 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 function failure(path: string, thrown: unknown): ClusterduckError {
-  const helps =
+  const problem =
     hasCode(thrown, "EACCES") || hasCode(thrown, "EPERM")
-      ? ": the file's directory must be writable for clusterduck"
-      : hasCode(thrown, "ENOSPC")
-        ? ": free space on the disk"
-        : "";
-  return new ClusterduckError("DISK_FAILED", `Cannot write "${path}": ${messageOf(thrown)}${helps}`, {
-    cause: thrown,
-  });
+      ? `${messageOf(thrown)}: the file's directory must be writable for clusterduck`
+      : `${messageOf(thrown)}${whatHelps(path, thrown)}`;
+  return new ClusterduckError("DISK_FAILED", `Cannot write "${path}": ${problem}`, { cause: thrown });
+}
+
+/** To follow the system's words; empty when there is nothing to add. */
+function whatHelps(path: string, thrown: unknown): string {
+  if (hasCode(thrown, "EISDIR")) return ": give the path of a file, this is a directory";
+  if (hasCode(thrown, "ENOENT") || hasCode(thrown, "ENOTDIR"))
+    return `: make the directory "${dirname(path)}", or change the path`;
+  return hasCode(thrown, "ENOSPC") ? ": free space on the disk" : "";
 }
 
 function hasCode(thrown: unknown, code: string): boolean {
