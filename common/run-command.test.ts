@@ -86,6 +86,7 @@ test("runCommand() says why it could not start", async () => {
   const missing = await runCommand(shell("", { file: join(folder, "missing") }));
   const nowhere = await runCommand(shell("true", { cwd: join(folder, "nowhere") }));
 
-  assert.equal(missing.kind, "notStarted");
-  assert.equal(nowhere.kind, "notStarted");
+  assert.ok(missing.kind === "notStarted" && /missing ENOENT$/.test(missing.error));
+  assert.ok(nowhere.kind === "notStarted");
+  assert.equal(nowhere.error, `its working directory "${join(folder, "nowhere")}" does not exist`);
 });

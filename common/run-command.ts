@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import type { ChildProcessByStdio } from "node:child_process";
+import { statSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 
 import { messageOf } from "./errors.js";
@@ -40,6 +41,20 @@ const KILL_AFTER_MS = 2_000;
 const DRAIN_MS = 100;
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** The system blames the program for a missing working directory as well. */
+function whyNotStarted({ cwd }: CommandRequest, error: Error): string {
+  const isFolder = cwd === undefined || isDirectory(cwd);
+  return isFolder ? messageOf(error) : `its working directory "${cwd}" does not exist`;
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
 
 /** Runs a command in a process group of its own, so that a time limit ends its children too. Never rejects. */
 export function runCommand(request: CommandRequest): Promise<CommandOutcome> {
@@ -83,7 +98,7 @@ export function runCommand(request: CommandRequest): Promise<CommandOutcome> {
     child.stdin.on("error", () => undefined);
     child.stdin.end(request.input ?? "");
     child.once("error", (error) => {
-      if (child.pid === undefined) settle({ kind: "notStarted", error: messageOf(error) });
+      if (child.pid === undefined) settle({ kind: "notStarted", error: whyNotStarted(request, error) });
     });
     child.once("exit", (code, signal) => {
       const finish = (): void => {
