@@ -20,11 +20,32 @@ export async function endProcessesOf(run: string): Promise<void> {
   }
 }
 
+/** Those that carry the mark, and their descendants: Redis writes its title over its environment. */
 export function processesOf(run: string): readonly number[] {
-  return readdirSync("/proc")
+  const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .map(Number)
-    .filter((pid) => environmentOf(pid).includes(`${RUN_VARIABLE}=${run}`));
+    .map((name) => ({ pid: Number(name), parent: parentOf(Number(name)) }));
+  const found = new Set(
+    all.filter(({ pid }) => environmentOf(pid).includes(`${RUN_VARIABLE}=${run}`)).map(({ pid }) => pid),
+  );
+  let size: number;
+  do {
+    size = found.size;
+    for (const { pid, parent } of all) if (parent !== null && found.has(parent)) found.add(pid);
+  } while (found.size > size);
+  return [...found];
+}
+
+/** Null for one that has ended, zombies included. */
+function parentOf(pid: number): number | null {
+  try {
+    const [state, parent] = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
+    return state === "Z" ? null : Number(parent);
+  } catch {
+    return null;
+  }
 }
 
 /** A zombie's is empty: it is as good as gone. */
