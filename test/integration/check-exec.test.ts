@@ -62,7 +62,7 @@ async function pidFrom(file: string): Promise<number> {
 
 async function temporary(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "duck-exec-"));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
   return dir;
 }
 

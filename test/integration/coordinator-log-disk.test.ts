@@ -82,6 +82,6 @@ function openIn(dir: string): Promise<ReplicatedLog> {
 
 async function temporaryDirectory(context: { after(callback: () => Promise<void>): void }): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), "duck-log-"));
-  context.after(() => rm(directory, { recursive: true, force: true }));
+  context.after(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }));
   return directory;
 }

@@ -30,7 +30,7 @@ function place(context: TestContext) {
     for (const pid of [...(holder === null ? [] : [holder.pid]), ...pids()]) {
       if (identify(pid) !== null) process.kill(pid, "SIGKILL");
     }
-    rmSync(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true, maxRetries: 20 });
   });
   const run = (command: string, behaviour = "well") =>
     spawnSync(process.execPath, ["--import", "tsx", PROGRAM, command, ...args(behaviour)], {

@@ -450,7 +450,7 @@ async function serving(t: TestContext, options: { readonly webs: number }): Prom
 
 async function workDir(t: TestContext): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), "duck-ha-"));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
   return dir;
 }
 

@@ -84,7 +84,7 @@ async function deliver(
   observeEveryMs = 60_000,
 ): Promise<{ replica: FakeReplica; delivery: Delivery; port: number; path: string }> {
   const dir = await mkdtemp(join(tmpdir(), "duck-hd-"));
-  t.after(() => rm(dir, { recursive: true, force: true }));
+  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
   const port = await freePort();
   const path = join(dir, "haproxy.cfg");
   const masterSocket = join(dir, "m.sock");

@@ -23,7 +23,7 @@ const MAIN = [
 for (const name of Object.keys(goldenViews)) {
   test(`HAProxy takes ${name}.cfg`, async (t) => {
     const dir = await mkdtemp(join(tmpdir(), "duck-golden-"));
-    t.after(() => rm(dir, { recursive: true, force: true }));
+    t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
     const text = await readFile(join(GOLDEN_DIRECTORY, `${name}.cfg`), "utf8");
     const hasListener = text.includes("  bind ");
     const main = join(dir, "main.cfg");

@@ -20,7 +20,7 @@ const CHILD = fileURLToPath(new URL("../support/replica-child.ts", import.meta.u
 
 test(`every acknowledged change survives ${ROUNDS} kills, and none is half applied`, async (context) => {
   const directory = await mkdtemp(join(tmpdir(), "duck-kill-"));
-  context.after(() => rm(directory, { recursive: true, force: true }));
+  context.after(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }));
 
   const report = await killRounds({
     subject: replicaIn(directory),

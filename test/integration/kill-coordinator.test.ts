@@ -22,7 +22,7 @@ test(`every change that duck-coordinator acknowledged survives ${ROUNDS} kills`,
   const subject = await coordinatorIn(folder);
   context.after(async () => {
     await subject.end();
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20 });
   });
 
   const report = await killRounds({

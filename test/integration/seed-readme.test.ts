@@ -114,7 +114,7 @@ async function prepare(t: TestContext): Promise<Bench> {
       ...programs.map((program) => program.kill()),
       ...servers.map((server) => server.stop()),
     ]);
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 20 });
   });
   const areFree = (await Promise.all(README_PORTS.map(canListen))).every((isFree) => isFree);
   const [grpc = 0, ...spare] = await quietPorts(3);

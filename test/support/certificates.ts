@@ -69,6 +69,6 @@ export function createAuthority(): TestAuthority {
         keyFile: file(`${leaf}.key`),
       };
     },
-    remove: () => rmSync(directory, { recursive: true, force: true }),
+    remove: () => rmSync(directory, { recursive: true, force: true, maxRetries: 20 }),
   };
 }

@@ -39,7 +39,7 @@ const START_TIMEOUT_MS = 10_000;
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const dir = options.dir ?? (await mkdtemp(join(tmpdir(), "duck-redis-")));
   const removeDir = async (): Promise<void> => {
-    if (options.dir === undefined) await rm(dir, { recursive: true, force: true });
+    if (options.dir === undefined) await rm(dir, { recursive: true, force: true, maxRetries: 20 });
   };
   for (let attempt = 1; ; attempt++) {
     const port = options.port ?? (await freePort());

@@ -68,7 +68,7 @@ export async function startTestTier(options: TierOptions): Promise<TestTier> {
     },
     stop: async () => {
       await coordinator.stop();
-      rmSync(folder, { recursive: true, force: true });
+      rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
     },
   };
 }

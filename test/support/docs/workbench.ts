@@ -56,7 +56,7 @@ export class Workbench {
     try {
       return new Workbench(directory, new Map(PORTS.map((port, at) => [port, free[at] ?? port])));
     } catch (thrown) {
-      await rm(directory, { recursive: true, force: true });
+      await rm(directory, { recursive: true, force: true, maxRetries: 20 });
       throw thrown;
     }
   }
@@ -82,7 +82,7 @@ export class Workbench {
   async close(): Promise<void> {
     await endProcessesOf(this.#run);
     await Promise.all([this.first.close(), this.second.close()]);
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.#directory, { recursive: true, force: true, maxRetries: 20 });
   }
 
   get #home(): string {
