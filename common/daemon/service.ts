@@ -1,4 +1,6 @@
 import type { Clock } from "../clock.js";
+import { systemClock } from "../clock.js";
+import { ClusterduckError } from "../errors.js";
 import type { Logger } from "../logger.js";
 import { parseMessage, readRole, ROLE_VARIABLE } from "./messages.js";
 import type { DaemonMessage } from "./messages.js";
@@ -7,6 +9,10 @@ import type { PidFile } from "./pid-file.js";
 import { handleSignals } from "./signals.js";
 import type { StopSignal } from "./signals.js";
 import { createServiceManager } from "./systemd.js";
+
+/** How long a lost watchdog may take to be gone; a process with much memory or a core dump needs seconds. */
+const INHERIT_TIMEOUT_MS = 60_000;
+const INHERIT_RETRY_MS = 50;
 
 export type ServiceOptions = {
   readonly program: string;
@@ -36,6 +42,8 @@ export function enterService(options: ServiceOptions): Service {
   const role = readRole(process.env);
   // What we start ourselves is no part of this daemon.
   delete process.env[ROLE_VARIABLE];
+  const clock = options.clock ?? systemClock;
+  const closing = new AbortController();
   let isClosed = false;
   let pidFile: PidFile | null =
     role === null && options.pidFile !== null ? claimPidFile(options.pidFile, program) : null;
@@ -43,21 +51,14 @@ export function enterService(options: ServiceOptions): Service {
     if (isClosed || role === null) return;
     // Nobody would restart us, yet ending now would make it worse. `stop` must find us.
     logger.error("daemon.watchdog_lost", { pidFile: role.pidFile });
-    try {
-      pidFile = claimPidFile(role.pidFile, program);
-    } catch (error) {
-      logger.error("daemon.pid_file_lost", { error });
-    }
+    void inherit(role.pidFile);
   };
   if (role !== null) {
     process.on("disconnect", onOrphaned);
     // The listener alone would keep the process alive.
     process.channel?.unref();
   }
-  const manager = createServiceManager({
-    logger,
-    ...(options.clock === undefined ? {} : { clock: options.clock }),
-  });
+  const manager = createServiceManager({ logger, clock });
   const stopListening = handleSignals({
     onStop: (signal) => {
       void manager.stopping();
@@ -73,6 +74,7 @@ export function enterService(options: ServiceOptions): Service {
     close: async () => {
       if (isClosed) return;
       isClosed = true;
+      closing.abort();
       stopListening();
       manager.close();
       process.off("disconnect", onOrphaned);
@@ -80,6 +82,25 @@ export function enterService(options: ServiceOptions): Service {
       pidFile?.remove();
     },
   };
+
+  /** A dying process closes its channel before it is gone: until then the pid file is still its own. */
+  async function inherit(path: string): Promise<void> {
+    const deadlineMs = clock.monotonicMs() + INHERIT_TIMEOUT_MS;
+    for (;;) {
+      try {
+        pidFile = claimPidFile(path, program);
+        return;
+      } catch (error) {
+        const isHeld = error instanceof ClusterduckError && error.code === "ALREADY_RUNNING";
+        if (!isHeld || clock.monotonicMs() >= deadlineMs) {
+          logger.error("daemon.pid_file_lost", { error });
+          return;
+        }
+      }
+      await clock.sleep(INHERIT_RETRY_MS, closing.signal);
+      if (isClosed) return;
+    }
+  }
 
   async function reload(read: ServiceOptions["onReload"]): Promise<void> {
     await manager.reloading();

@@ -3,9 +3,12 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
-import { readPidFile } from "../../common/daemon/pid-file.js";
+import { ROLE_VARIABLE } from "../../common/daemon/messages.js";
+import type { Role } from "../../common/daemon/messages.js";
+import { claimPidFile, readPidFile } from "../../common/daemon/pid-file.js";
 import { identify } from "../../common/daemon/processes.js";
 import { reloadDaemon, stopDaemon } from "../../common/daemon/stop.js";
 
@@ -95,6 +98,32 @@ test("a watchdog killed with -9 leaves the child at work, and stop finds it", as
   assert.match(stderrLog(), /daemon.watchdog_lost/);
   assert.deepEqual(await stop(), { kind: "stopped", pid: child, wasKilled: false });
   await eventually(() => !existsSync(pidFile), "the pid file is gone");
+});
+
+test("a child waits for its pid file while the lost watchdog is still dying", async (context) => {
+  const { args, pids, pidFile, stop, lines } = place(context);
+  const dying = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "ignore" });
+  context.after(() => dying.kill("SIGKILL"));
+  const watchdogFile = claimPidFile(pidFile, "duck-test", dying.pid);
+  const role: Role = { role: "child", program: "duck-test", pidFile };
+  const child = spawn(process.execPath, ["--import", "tsx", PROGRAM, "foreground", ...args("well")], {
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+    env: { ...process.env, [ROLE_VARIABLE]: JSON.stringify(role) },
+  });
+  await eventually(() => pids().length === 1, "the child runs");
+
+  const log = createInterface({ input: child.stderr });
+  const lost = new Promise<void>((resolve) =>
+    log.on("line", (line) => line.includes("daemon.watchdog_lost") && resolve()),
+  );
+  child.disconnect();
+  await lost;
+  assert.equal(readPidFile(watchdogFile.path)?.pid, dying.pid);
+  dying.kill("SIGKILL");
+
+  await eventually(() => readPidFile(pidFile)?.pid === child.pid, "the child takes over the pid file");
+  assert.equal((await stop()).kind, "stopped");
+  assert.deepEqual(lines().slice(1), ["stopping SIGTERM"]);
 });
 
 test("a child that fails to start gives the launcher its exit code and its words", async (context) => {
