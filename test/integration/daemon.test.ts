@@ -112,6 +112,7 @@ test("a child waits for its pid file while the lost watchdog is still dying", as
   });
   await eventually(() => pids().length === 1, "the child runs");
 
+  assert.ok(child.stderr !== null);
   const log = createInterface({ input: child.stderr });
   const lost = new Promise<void>((resolve) =>
     log.on("line", (line) => line.includes("daemon.watchdog_lost") && resolve()),
