@@ -23,7 +23,7 @@ export type MessageBody =
   | Propose
   | ProposeReply;
 
-export type MessageKind = MessageBody["kind"];
+export type MessageOf<Kind extends MessageBody["kind"]> = Extract<Message, { readonly kind: Kind }>;
 
 /** "Would you vote for me in the term after mine?" Changes nothing at the receiver. Dissertation, section 9.6. */
 type PreVote = { readonly kind: "preVote"; readonly last: Position };
@@ -41,7 +41,7 @@ type Vote = { readonly kind: "vote"; readonly last: Position; readonly isTransfe
 type VoteReply = { readonly kind: "voteReply"; readonly isGranted: boolean };
 
 /** Entries that follow `previous` without a hole; none when only `commit` or the match is to be told. */
-type Append = {
+export type Append = {
   readonly kind: "append";
   readonly previous: Position;
   readonly entries: readonly Entry[];
@@ -53,7 +53,7 @@ type Append = {
  * Accepted: the receiver's log equals the leader's up to `match`, durably. Rejected: it lacks `previous`
  * (whose index is `rejected`); `hint` is its last place that could agree.
  */
-type AppendReply =
+export type AppendReply =
   | { readonly kind: "appendReply"; readonly isAccepted: true; readonly match: number }
   | {
       readonly kind: "appendReply";
@@ -63,9 +63,14 @@ type AppendReply =
     };
 
 /** Keeps followers from campaigning. `round` numbers the leader's questions "am I still the leader?". */
-type Heartbeat = { readonly kind: "heartbeat"; readonly commit: number; readonly round: number };
+type Heartbeat = { readonly kind: "heartbeat"; readonly round: number };
 
-type HeartbeatReply = { readonly kind: "heartbeatReply"; readonly round: number };
+/** `commit` is the sender's own: where it lags, the leader tells it again, with an append. */
+export type HeartbeatReply = {
+  readonly kind: "heartbeatReply";
+  readonly round: number;
+  readonly commit: number;
+};
 
 /**
  * The receiver lacks entries that the sender no longer has. The sender's runner sends, with this message

@@ -1,0 +1,243 @@
+import { entryBytes, NO_PAYLOAD } from "./entry.js";
+import type { EntryKind, Position } from "./entry.js";
+import { changeMembership, encodeMembership, findMember, voterIds } from "./membership.js";
+import type { Membership, MembershipChange, MembershipRefusal } from "./membership.js";
+import type { AppendReply, ForwardOutcome, HeartbeatReply, ProposalRefusal, RequestId } from "./message.js";
+import { hasQuorum } from "./quorum.js";
+import { ReadQueue } from "./read-queue.js";
+import type { Read } from "./read-queue.js";
+import { Replication } from "./replication.js";
+import { requestKey } from "./requests.js";
+import type { MembershipResult, ProposeResult, TransferResult } from "./results.js";
+import type { Self } from "./self.js";
+import { pickSuccessor, Transfer } from "./transfer.js";
+
+/** Forwarded proposals of this term whose answer is remembered, in case one arrives twice. */
+const MAX_REMEMBERED_PROPOSALS = 4096;
+
+/**
+ * What only a leader is. A member that wins an election makes one, and drops it when it steps down: with
+ * it go all progress, reads and the transfer, so nothing of them can reach into another term.
+ */
+export class Leader {
+  readonly #self: Self;
+  readonly #replication: Replication;
+  readonly #reads = new ReadQueue();
+  readonly #proposals = new Map<string, Position>();
+  #transfer: Transfer | null = null;
+  #ticksToHeartbeat: number;
+
+  /** Opens the term with an entry of its own, without which nothing of earlier terms may count as committed. */
+  constructor(self: Self) {
+    this.#self = self;
+    this.#replication = new Replication(self);
+    this.#ticksToHeartbeat = self.config.heartbeatTicks;
+    this.#append("noop", [NO_PAYLOAD]);
+  }
+
+  get replication(): Pick<Replication, "peers"> {
+    return this.#replication;
+  }
+
+  /** Null unless leadership is being handed over. */
+  get transferringTo(): string | null {
+    return this.#transfer?.to ?? null;
+  }
+
+  /** Whether it has removed or demoted itself, and that is committed. */
+  get isDismissed(): boolean {
+    const { log, isVoter } = this.#self;
+    return !isVoter && log.history.currentIndex <= log.commit;
+  }
+
+  /** All of them are taken, or none. */
+  propose(payloads: readonly Uint8Array[]): ProposeResult {
+    const reason = this.#refusal(payloads);
+    if (reason !== null) return { isAccepted: false, reason };
+    const first = { index: this.#self.log.last.index + 1, term: this.#self.term };
+    this.#append("command", payloads);
+    return { isAccepted: true, first };
+  }
+
+  /** As `propose`, for one that a peer has passed on. Asked twice, it answers the same. */
+  proposeOnce(request: RequestId, payload: Uint8Array): ForwardOutcome {
+    const key = requestKey(request);
+    const known = this.#proposals.get(key);
+    if (known !== undefined) return { kind: "appended", position: known };
+    const result = this.propose([payload]);
+    if (!result.isAccepted) return { kind: "refused", reason: result.reason };
+    this.#proposals.set(key, result.first);
+    const [oldest] = this.#proposals.keys();
+    if (this.#proposals.size > MAX_REMEMBERED_PROPOSALS && oldest !== undefined)
+      this.#proposals.delete(oldest);
+    return { kind: "appended", position: result.first };
+  }
+
+  /** One change at a time, and none before the term has an entry committed. Source: dissertation, section 4.1. */
+  proposeMembership(change: MembershipChange): MembershipResult {
+    const { log, membership } = this.#self;
+    if (!this.#hasCommittedInTerm) return { isAccepted: false, reason: "termNotCommitted" };
+    if (log.history.currentIndex > log.commit) return { isAccepted: false, reason: "changeInProgress" };
+    const changed = changeMembership(membership, change);
+    if (!changed.isAccepted) return changed;
+    const payload = encodeMembership(changed.membership);
+    const reason = this.#endangers(change, changed.membership) ?? this.#refusal([payload]);
+    if (reason !== null) return { isAccepted: false, reason };
+    const position = this.#append("members", [payload]);
+    this.#replication.followMembership();
+    // A smaller quorum may already have what the larger one lacked.
+    this.#advanceCommit();
+    return { isAccepted: true, position, membership: changed.membership };
+  }
+
+  read(read: Read): void {
+    this.#reads.add(read);
+  }
+
+  /** Without `to`: whoever lacks least. */
+  transferTo(to: string | undefined): TransferResult {
+    const { id, membership, config } = this.#self;
+    if (to === id) return { isAccepted: false, reason: "alreadyLeader" };
+    const successor = to ?? this.#bestSuccessor();
+    if (successor === null) return { isAccepted: false, reason: "notInContact" };
+    if (findMember(membership, successor)?.role !== "voter") return { isAccepted: false, reason: "notVoter" };
+    if (!this.#replication.isInContact(successor)) return { isAccepted: false, reason: "notInContact" };
+    if (this.#transfer?.to !== successor) this.#transfer = new Transfer(successor, config.electionTicks);
+    this.#pushTransfer();
+    return { isAccepted: true, to: successor };
+  }
+
+  /** Returns false when no quorum has been heard for an election timeout: somebody else may lead by now. */
+  tick(): boolean {
+    this.#replication.tick();
+    this.#transfer?.tick();
+    if (this.#transfer?.isOver === true) this.#transfer = null;
+    if (!this.#replication.hasQuorum) return false;
+    this.#ticksToHeartbeat--;
+    if (this.#ticksToHeartbeat === 0) {
+      if (this.#hasCommittedInTerm) this.#reads.begin(this.#self.log.commit);
+      this.#heartbeat();
+    }
+    return true;
+  }
+
+  /** Any message of this term shows that a peer is there. */
+  heardFrom(peer: string): void {
+    this.#replication.peers.get(peer)?.heard();
+  }
+
+  onAppendReply(from: string, reply: AppendReply): void {
+    this.#replication.onAppendReply(from, reply);
+    this.#advanceCommit();
+    this.#pushTransfer();
+  }
+
+  onHeartbeatReply(from: string, reply: HeartbeatReply): void {
+    this.#replication.onHeartbeatReply(from, reply);
+    this.#confirmReads();
+  }
+
+  onPersisted(): void {
+    this.#advanceCommit();
+  }
+
+  /** Sends what peers lack, and asks whether it still leads if reads wait for that. */
+  flush(): void {
+    if (this.#reads.isRoundDue && this.#hasCommittedInTerm) {
+      this.#reads.begin(this.#self.log.commit);
+      this.#confirmReads();
+      if (!this.#self.isOnlyVoter) this.#heartbeat();
+    }
+    this.#replication.flush();
+  }
+
+  /** Dismissed: tells its peers what is committed, and one of them to follow it at once. */
+  bequeath(): void {
+    this.#replication.flush();
+    const successor = this.#bestSuccessor();
+    if (successor !== null) this.#self.send(successor, { kind: "timeoutNow" });
+  }
+
+  /** Answers those who wait, so that they ask somebody else. */
+  stepDown(): void {
+    for (const read of this.#reads.abandon()) this.#endRead(read, null);
+  }
+
+  #append(kind: EntryKind, payloads: readonly Uint8Array[]): Position {
+    return this.#self.log.append(this.#self.term, kind, payloads);
+  }
+
+  get #hasCommittedInTerm(): boolean {
+    const { log, term } = this.#self;
+    return log.termAt(log.commit) === term;
+  }
+
+  #refusal(payloads: readonly Uint8Array[]): ProposalRefusal | null {
+    if (this.#transfer !== null) return "transferring";
+    const { log, config } = this.#self;
+    const bytes = payloads.reduce((sum, payload) => sum + entryBytes({ payload }), 0);
+    // A single batch may exceed the limit: otherwise a large one could never be proposed.
+    const isTooMuch = log.uncommittedBytes > 0 && log.uncommittedBytes + bytes > config.maxUncommittedBytes;
+    return isTooMuch ? "tooManyUncommitted" : null;
+  }
+
+  /** Why the tier might no longer commit anything after the change, or only much later. */
+  #endangers(change: MembershipChange, membership: Membership): MembershipRefusal | null {
+    const { id, log, config, voters } = this.#self;
+    if (change.kind === "promote") {
+      const progress = this.#replication.peers.get(change.id);
+      const isReplicating = progress?.state === "replicate" && this.#replication.isInContact(change.id);
+      const lag = log.last.index - (progress?.match ?? 0);
+      if (!isReplicating || lag > config.maxPromotionLag) return "learnerLags";
+    }
+    const nextVoters = voterIds(membership);
+    if (nextVoters.length === voters.length) return null;
+    const isThere = (voter: string): boolean =>
+      voter === id ||
+      (this.#replication.isInContact(voter) && this.#replication.peers.get(voter)?.hasAnswered === true);
+    return hasQuorum(nextVoters, isThere) ? null : "quorumAway";
+  }
+
+  /**
+   * Counting commits only entries of the own term, and those before with them: an older one may be on a
+   * quorum and still be replaced. Source: Raft paper, section 5.4.2 and figure 8.
+   */
+  #advanceCommit(): void {
+    const { log, term } = this.#self;
+    const index = this.#replication.quorumIndex;
+    if (index > log.commit && log.termAt(index) === term) log.commitTo(index);
+  }
+
+  #heartbeat(): void {
+    this.#ticksToHeartbeat = this.#self.config.heartbeatTicks;
+    this.#replication.heartbeat(this.#reads.round);
+  }
+
+  #confirmReads(): void {
+    const confirmed = this.#reads.confirm((round) => this.#replication.hasAnsweredRound(round));
+    for (const { read, index } of confirmed) this.#endRead(read, index);
+  }
+
+  #endRead({ from, request }: Read, index: number | null): void {
+    const { id, outbox } = this.#self;
+    if (from !== id) this.#self.send(from, { kind: "readIndexReply", request, index });
+    else if (index === null) outbox.endRead({ request, kind: "failed" });
+    else outbox.endRead({ request, kind: "confirmed", index });
+  }
+
+  #pushTransfer(): void {
+    const transfer = this.#transfer;
+    if (transfer === null) return;
+    const match = this.#replication.peers.get(transfer.to)?.match ?? 0;
+    if (transfer.isDue(match, this.#self.log.last.index))
+      this.#self.send(transfer.to, { kind: "timeoutNow" });
+  }
+
+  #bestSuccessor(): string | null {
+    const { id, voters } = this.#self;
+    const candidates = voters
+      .filter((voter) => voter !== id && this.#replication.isInContact(voter))
+      .map((voter) => ({ id: voter, match: this.#replication.peers.get(voter)?.match ?? 0 }));
+    return pickSuccessor(candidates)?.id ?? null;
+  }
+}
