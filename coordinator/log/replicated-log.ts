@@ -1,3 +1,5 @@
+import type { Member, MembershipChange } from "../raft/membership.js";
+
 /** One committed entry. Indexes start at 1; 0 is "before all entries". */
 export type LogEntry = {
   readonly index: number;
@@ -17,6 +19,25 @@ export type Leadership = {
   readonly isLeader: boolean;
 };
 
+/** A member as this one sees it now. */
+export type PeerStatus = Member & {
+  /**
+   * Milliseconds since anything was last heard from it; 0 for this member itself, null: nothing since the start.
+   * With a leader, only the leader hears from all; without one, everybody who is there speaks to everybody.
+   */
+  readonly silentMs: number | null;
+  /** Last entry known to be on its disk; null where this member does not know: only the leader does. */
+  readonly matchIndex: number | null;
+};
+
+export type LogStatus = {
+  readonly commitIndex: number;
+  readonly firstIndex: number;
+  readonly bytes: number;
+  /** All members, learners too, this one among them; sorted by id. */
+  readonly peers: readonly PeerStatus[];
+};
+
 /**
  * The tier's memory: what is in it survives any minority of the members. Adapters: a durable log of
  * one member, raft, etcd.
@@ -34,7 +55,11 @@ export interface ReplicatedLog {
    * @throws ClusterduckError CONFLICT when a snapshot has replaced the entries asked for.
    */
   entries(afterIndex: number, signal: AbortSignal): AsyncIterable<LogEntry>;
-  /** Resolves with an index; once that is applied, a read sees every change acknowledged before this call. */
+  /**
+   * Resolves with an index; once that is applied, a read sees every change acknowledged before this call.
+   * Works on every member.
+   * @throws ClusterduckError UNREACHABLE within some seconds when no leader confirms it, STOPPING.
+   */
   readBarrier(): Promise<number>;
   /** The newest snapshot, or null. */
   loadSnapshot(): Promise<LogSnapshot | null>;
@@ -45,6 +70,17 @@ export interface ReplicatedLog {
   onLeadership(callback: (leadership: Leadership) => void): () => void;
   /** Configured voting members, sorted. */
   members(): readonly string[];
-  status(): { readonly commitIndex: number; readonly firstIndex: number; readonly bytes: number };
+  status(): LogStatus;
+  /**
+   * Changes the members by one step; resolves when the change is committed.
+   * @throws ClusterduckError NOT_LEADER; CONFLICT with the reason in words when it cannot be now, or at all:
+   *   nothing of it has happened; STOPPING or UNREACHABLE: the outcome is unknown.
+   */
+  changeMembership(change: MembershipChange): Promise<void>;
+  /**
+   * Hands leadership to a voter, the one that lacks least when `to` is null; resolves when another leads.
+   * @throws ClusterduckError NOT_LEADER; CONFLICT when nobody can take it, or did not in time: this one goes on.
+   */
+  transferLeadership(to: string | null): Promise<void>;
   close(): Promise<void>;
 }

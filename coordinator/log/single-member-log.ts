@@ -138,7 +138,22 @@ class SingleMemberLog implements ReplicatedLog {
 
   status(): ReturnType<ReplicatedLog["status"]> {
     const { last, base, bytes } = this.#storage;
-    return { commitIndex: last.index, firstIndex: base.index + 1, bytes };
+    const own = {
+      id: this.#memberId,
+      role: "voter",
+      address: "",
+      silentMs: 0,
+      matchIndex: last.index,
+    } as const;
+    return { commitIndex: last.index, firstIndex: base.index + 1, bytes, peers: [own] };
+  }
+
+  changeMembership(): Promise<void> {
+    return Promise.reject(alone("Cannot change the members"));
+  }
+
+  transferLeadership(): Promise<void> {
+    return Promise.reject(alone("Cannot transfer leadership"));
   }
 
   close(): Promise<void> {
@@ -220,6 +235,12 @@ class SingleMemberLog implements ReplicatedLog {
       { cause: failure, ...(failure.hint === undefined ? {} : { hint: failure.hint }) },
     );
   }
+}
+
+function alone(action: string): ClusterduckError {
+  return new ClusterduckError("CONFLICT", `${action}: this coordinator stands alone`, {
+    hint: "Give it an address for others, `transports: [{type: raft, address: HOST:PORT}]`, and start it again",
+  });
 }
 
 function stopping(): ClusterduckError {

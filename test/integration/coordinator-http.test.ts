@@ -160,7 +160,7 @@ function contextWithoutLeader(): ControlContext {
     log: {
       leadership: () => ({ leaderId: null, isLeader: false, term: 3 }),
       members: () => ["c1"],
-      status: () => ({ commitIndex: 5, lastIndex: 5, firstIndex: 1, bytes: 0 }),
+      status: () => ({ commitIndex: 5, lastIndex: 5, firstIndex: 1, bytes: 0, peers: [] }),
     },
     replica: { state, onApplied: () => () => undefined } as unknown as ControlContext["replica"],
     fleet: { sessions: () => [] } as unknown as ControlContext["fleet"],
