@@ -1,0 +1,56 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { ClusterduckError } from "../../../common/errors.js";
+import { fromName, invalid } from "../../../common/wire/values.js";
+import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { RaftEnvelope } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { Message } from "../../raft/message.js";
+import { decodeMessage } from "./decode-message.js";
+import { encodeMessage } from "./encode-message.js";
+
+/** Messages of one member to another, in order. */
+export type Envelope = {
+  /** Empty while the sender does not know it. */
+  readonly clusterId: string;
+  readonly from: string;
+  readonly to: string;
+  /** All of them from `from` to `to`. */
+  readonly messages: readonly Message[];
+};
+
+/** Larger frames are refused by whoever receives them. */
+export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+
+export function encodeEnvelope(envelope: Envelope): MessageInitShape<typeof RaftEnvelopeSchema> {
+  const { clusterId, from, to, messages } = envelope;
+  return { clusterId, from, to, messages: messages.map(encodeMessage) };
+}
+
+/** @throws ClusterduckError INVALID_ARGUMENT naming what does not fit. */
+export function decodeEnvelope(wire: RaftEnvelope | undefined): Envelope {
+  if (wire === undefined) throw invalid("a frame without an envelope");
+  const from = fromName(wire.from, "the sender's id");
+  const to = fromName(wire.to, "the receiver's id");
+  if (from === to) throw invalid(`"${from}" is both its sender and its receiver`);
+  const messages = wire.messages.map((message) => decodeMessage(message, from, to));
+  return { clusterId: wire.clusterId, from, to, messages };
+}
+
+/** As bytes, for those who carry envelopes without gRPC. */
+export function encodeEnvelopeBytes(envelope: Envelope): Uint8Array {
+  return toBinary(RaftEnvelopeSchema, create(RaftEnvelopeSchema, encodeEnvelope(envelope)));
+}
+
+/** @throws ClusterduckError INVALID_ARGUMENT naming what does not fit. */
+export function decodeEnvelopeBytes(bytes: Uint8Array): Envelope {
+  let wire: RaftEnvelope;
+  try {
+    wire = fromBinary(RaftEnvelopeSchema, bytes);
+  } catch (cause) {
+    throw new ClusterduckError("INVALID_ARGUMENT", "Cannot read a raft envelope: the bytes are malformed", {
+      cause,
+      hint: "Check that both members have the same version",
+    });
+  }
+  return decodeEnvelope(wire);
+}
