@@ -70,7 +70,7 @@ const body: fc.Arbitrary<MessageBody> = fc.oneof(
     kind: fc.constant("appendReply" as const),
     isAccepted: fc.constant(false as const),
     rejected: index,
-    hint: position,
+    hint: fc.oneof(position, fc.record({ index, term: fc.constant(0) })),
   }),
   fc.record({ kind: fc.constant("heartbeat" as const), round: index }),
   fc.record({ kind: fc.constant("heartbeatReply" as const), round: index, commit: index }),

@@ -138,7 +138,7 @@ function decodeAppendReply({ outcome }: WireAppendReply): Extract<MessageBody, {
         kind,
         isAccepted: false,
         rejected: decodeIndex(rejected, "a rejected entry"),
-        hint: decodePosition(hint, "the hint of a rejection"),
+        hint: decodeHint(hint),
       };
     }
     case undefined:
@@ -170,6 +170,12 @@ function decodePosition(wire: WirePosition | undefined, what: string): Position 
     throw invalid(`${what} has index ${index} and term ${term}, expected both or none to be 0`);
   }
   return { index, term };
+}
+
+/** Its term is 0 where the receiver no longer knows it. */
+function decodeHint(wire: WirePosition | undefined): Position {
+  if (wire !== undefined && wire.term === 0n) return { index: decodeIndex(wire.index, "a hint"), term: 0 };
+  return decodePosition(wire, "the hint of a rejection");
 }
 
 function decodeIndex(index: bigint, what: string): number {
