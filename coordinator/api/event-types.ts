@@ -12,6 +12,8 @@ const TYPES: Readonly<Record<EventType, true>> = {
   "agent.found": true,
   "agent.lost": true,
   "agent.removed": true,
+  "coordinator.added": true,
+  "coordinator.removed": true,
   spares: true,
   "run.finished": true,
   "delivery.failed": true,

@@ -30,6 +30,9 @@ export function clustersTouched(applied: AppliedEntry): ReadonlySet<string> | "a
     case "startRun":
     case "finishRun":
     case "recordDelivery":
+    case "setMember":
+    case "removeMember":
+    case "setJoinSecret":
       break;
   }
   // Overlays also end by time, at whatever entry comes next.

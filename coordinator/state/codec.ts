@@ -18,6 +18,9 @@ const KNOWN = {
   startRun: true,
   finishRun: true,
   recordDelivery: true,
+  setMember: true,
+  removeMember: true,
+  setJoinSecret: true,
 } satisfies Record<Command["type"], true>;
 
 export function encodeCommand(command: StampedCommand): Uint8Array {

@@ -1,7 +1,7 @@
 import type { ReplicatedConfig } from "../../common/config/model.js";
 import type { Transition } from "../../common/model/cut.js";
 import type { NodeAttributes, NodeRef, Overlay } from "../../common/model/node.js";
-import type { AgentRecord, DeliveryRecord } from "./model.js";
+import type { AgentRecord, DeliveryRecord, MemberRecord } from "./model.js";
 
 /** What can be put into the log. A new kind needs a new `type`; fields are only ever added. */
 export type Command =
@@ -54,7 +54,18 @@ export type Command =
       /** Try again at this time (Unix milliseconds); null: this was the last attempt. */
       readonly retryAtMs: number | null;
     }
-  | { readonly type: "recordDelivery"; readonly delivery: Omit<DeliveryRecord, "atMs"> };
+  | { readonly type: "recordDelivery"; readonly delivery: Omit<DeliveryRecord, "atMs"> }
+  /** A coordinator joins the tier, or tells something new about itself. */
+  | {
+      readonly type: "setMember";
+      readonly member: Omit<MemberRecord, "sinceMs" | "removedAtMs">;
+      /** It joins with this token, which works once. */
+      readonly token?: { readonly id: string; readonly expiresAtMs: number };
+    }
+  /** It is no member any more, and its id is not used again. */
+  | { readonly type: "removeMember"; readonly memberId: string }
+  /** The first one counts. */
+  | { readonly type: "setJoinSecret"; readonly secret: string };
 
 /** A command with what its proposer stamps on it. */
 export type StampedCommand = {

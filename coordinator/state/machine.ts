@@ -7,6 +7,7 @@ import type { Command, CommandResult } from "./commands.js";
 import { ACCEPTED, Context, refused } from "./context.js";
 import { applyCut } from "./cuts.js";
 import { recordDelivery } from "./deliveries.js";
+import { removeMember, setJoinSecret, setMember } from "./members.js";
 import type { EventRecord, StateView } from "./model.js";
 import { addNode, declareNodes, removeNode, setOverlay } from "./nodes.js";
 import { finishRun, startRun } from "./runs.js";
@@ -84,7 +85,7 @@ export class StateMachine {
 
   /** The same in pieces, of the state as it is at this call: applying may go on between them. */
   capture(): Iterable<Uint8Array> {
-    const { nodes, agents, panics, events, cuts, runs, deliveries } = this.#state;
+    const { nodes, agents, panics, events, cuts, runs, deliveries, members, spentTokens } = this.#state;
     // Records are never changed, so copies of the collections are a copy of the state.
     return encodeState({
       ...this.#state,
@@ -95,6 +96,8 @@ export class StateMachine {
       cuts: [...cuts],
       runs: new Map(runs),
       deliveries: new Map(deliveries),
+      members: new Map(members),
+      spentTokens: new Map(spentTokens),
     });
   }
 }
@@ -127,6 +130,12 @@ function execute(context: Context, command: Command): CommandResult {
       return finishRun(context, command);
     case "recordDelivery":
       return recordDelivery(context, command);
+    case "setMember":
+      return setMember(context, command);
+    case "removeMember":
+      return removeMember(context, command);
+    case "setJoinSecret":
+      return setJoinSecret(context, command);
     default:
       return assertNever(command);
   }

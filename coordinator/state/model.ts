@@ -31,6 +31,12 @@ export type StateView = {
   readonly runs: ReadonlyMap<string, RunRecord>;
   /** Key: `balancer@target`. */
   readonly deliveries: ReadonlyMap<string, DeliveryRecord>;
+  /** Coordinators of a tier, also those that were removed: their ids are never used again. */
+  readonly members: ReadonlyMap<string, MemberRecord>;
+  /** What join tokens are signed with; empty before the first one. */
+  readonly joinSecret: string;
+  /** Join tokens that were used and have not expired yet. Key: the token's id; value: Unix milliseconds of its end. */
+  readonly spentTokens: ReadonlyMap<string, number>;
 };
 
 export type ConfigRecord = {
@@ -100,6 +106,8 @@ export type EventType =
   | "agent.found"
   | "agent.lost"
   | "agent.removed"
+  | "coordinator.added"
+  | "coordinator.removed"
   /** Fewer healthy spares than `min_spare_nodes`, or enough again. */
   | "spares"
   | "run.finished"
@@ -139,6 +147,8 @@ export type RunRecord = {
   readonly signal: string | null;
   readonly outputTail: string;
   readonly error: string;
+  /** The coordinator that began the newest attempt, and which of its lives it was; absent in older records. */
+  readonly startedBy?: string;
 };
 
 /** What a trigger's action is told: the seed's environment and JSON come from it. */
@@ -163,4 +173,23 @@ export type DeliveryRecord = {
   readonly appliedGeneration: string;
   readonly error: string;
   readonly atMs: number;
+};
+
+/** A coordinator of a tier, as it told of itself. Who votes in the log stands there, not here. */
+export type MemberRecord = {
+  readonly id: string;
+  /** Where the other coordinators reach it, host:port. */
+  readonly raftAddress: string;
+  /** Where agents and duckctl reach it; empty until it has told. */
+  readonly agentAddress: string;
+  /** Empty: none, or not told yet. */
+  readonly httpAddress: string;
+  readonly version: string;
+  /** Equal for coordinators to which a loopback address means the same. */
+  readonly networkIdentity: string;
+  /** Made once for each data directory: a coordinator that comes back with another one has forgotten its votes. */
+  readonly diskId: string;
+  readonly sinceMs: number;
+  /** Null while it is a member. */
+  readonly removedAtMs: number | null;
 };

@@ -17,6 +17,7 @@ export function startRun(context: Context, { runId }: Extract<Command, { type: "
     outcome: "started",
     startedAtMs: context.atMs,
     attempts: run.attempts + 1,
+    startedBy: context.by,
   });
   return ACCEPTED;
 }

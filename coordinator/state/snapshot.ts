@@ -11,14 +11,14 @@ const VERSION = 1;
 /** Records encoded in one go; some hundred microseconds. */
 const RECORDS_PER_PIECE = 200;
 
-const MAPS = ["nodes", "agents", "panics", "runs", "deliveries"] as const;
+const MAPS = ["nodes", "agents", "panics", "runs", "deliveries", "members", "spentTokens"] as const;
 const LISTS = ["events", "cuts"] as const;
 
 /** In pieces, so that the caller can let others run in between. */
 export function* encodeState(state: State): Generator<Uint8Array> {
   const encoder = new TextEncoder();
-  const { clusterId, index, term, atMs, config } = state;
-  const head = { format: FORMAT, version: VERSION, clusterId, index, term, atMs, config };
+  const { clusterId, index, term, atMs, config, joinSecret } = state;
+  const head = { format: FORMAT, version: VERSION, clusterId, index, term, atMs, config, joinSecret };
   yield encoder.encode(`${JSON.stringify(head)}\n`);
   let count = 0;
   let lines: string[] = [];
@@ -57,6 +57,8 @@ export function decodeState(bytes: Uint8Array): State {
 }
 
 type Head = Pick<State, "clusterId" | "index" | "term" | "atMs" | "config"> & {
+  /** Absent in snapshots from before there were tiers. */
+  readonly joinSecret?: string;
   readonly format: unknown;
   readonly version: unknown;
 };
@@ -71,8 +73,8 @@ function decodeHead(head: Head): State {
       { hint: "A newer version of clusterduck wrote it: start that version here" },
     );
   }
-  const { clusterId, index, term, atMs, config } = head;
-  return { ...emptyState(), clusterId, index, term, atMs, config };
+  const { clusterId, index, term, atMs, config, joinSecret = "" } = head;
+  return { ...emptyState(), clusterId, index, term, atMs, config, joinSecret };
 }
 
 function* records(state: State): Generator<readonly unknown[]> {

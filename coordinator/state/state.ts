@@ -6,6 +6,7 @@ import type {
   CutRecord,
   DeliveryRecord,
   EventRecord,
+  MemberRecord,
   NodeRecord,
   PanicRecord,
   RunRecord,
@@ -26,6 +27,9 @@ export type State = {
   cuts: CutRecord[];
   runs: Map<string, RunRecord>;
   deliveries: Map<string, DeliveryRecord>;
+  members: Map<string, MemberRecord>;
+  joinSecret: string;
+  spentTokens: Map<string, number>;
 };
 
 export function emptyState(): State {
@@ -42,6 +46,9 @@ export function emptyState(): State {
     cuts: [],
     runs: new Map(),
     deliveries: new Map(),
+    members: new Map(),
+    joinSecret: "",
+    spentTokens: new Map(),
   };
 }
 

@@ -50,6 +50,9 @@ export function fakeReplica(balancers: readonly BalancerConfig[], nodes: readonl
     cuts: [],
     runs: new Map(),
     deliveries,
+    members: new Map(),
+    joinSecret: "",
+    spentTokens: new Map(),
   };
   const entry = (command: Command): void => {
     index++;

@@ -1,0 +1,104 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { encodeCommand } from "./codec.js";
+import type { Command, CommandResult } from "./commands.js";
+import { StateMachine } from "./machine.js";
+
+const DAY_MS = 86_400_000;
+
+test("a coordinator that lost its disk may not come back under its old id, and is told the way", () => {
+  const tier = startTier();
+  tier.propose(joining("c2", "disk-1"));
+
+  const result = tier.propose(joining("c2", "disk-2"));
+
+  assert.match(refusalOf(result), /lost its disk .*coordinators remove c2.*another id/);
+  assert.equal(tier.machine.view.members.get("c2")?.diskId, "disk-1");
+});
+
+test("the id of a removed coordinator is never used again", () => {
+  const tier = startTier();
+  tier.propose(joining("c2", "disk-1"));
+  tier.propose({ type: "removeMember", memberId: "c2" });
+
+  assert.match(refusalOf(tier.propose(joining("c2", "disk-1"))), /was removed at .*no id is used twice/);
+  assert.deepEqual(tier.propose({ type: "removeMember", memberId: "c2" }), { isAccepted: true });
+  assert.match(refusalOf(tier.propose({ type: "removeMember", memberId: "c9" })), /no coordinator "c9"/);
+});
+
+test("a member tells something new without being added a second time", () => {
+  const tier = startTier();
+  tier.propose(joining("c2", "disk-1"));
+
+  tier.propose({ ...joining("c2", "disk-1"), member: { ...memberOf("c2", "disk-1"), version: "9.9.9" } });
+
+  assert.equal(tier.machine.view.members.get("c2")?.version, "9.9.9");
+  assert.deepEqual(
+    tier.machine.view.events.map(({ type }) => type),
+    ["coordinator.added"],
+  );
+});
+
+test("a join token works once, in its time, and again for the one that has used it", () => {
+  const tier = startTier();
+  const token = { id: "t1", expiresAtMs: 2 * DAY_MS };
+
+  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
+  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
+  assert.match(refusalOf(tier.propose({ ...joining("c3", "d3"), token })), /was used already/);
+  tier.atMs = 3 * DAY_MS;
+  assert.match(refusalOf(tier.propose({ ...joining("c3", "d3"), token })), /expired at 1970-01-03/);
+});
+
+test("the first join secret stays, and members, secret and tokens survive a snapshot", () => {
+  const tier = startTier();
+  tier.propose({ type: "setJoinSecret", secret: "one" });
+  tier.propose({ type: "setJoinSecret", secret: "two" });
+  tier.propose({ ...joining("c2", "d2"), token: { id: "t1", expiresAtMs: 2 * DAY_MS } });
+
+  const restored = StateMachine.restore(tier.machine.snapshot()).view;
+
+  assert.equal(restored.joinSecret, "one");
+  assert.deepEqual(restored.members, tier.machine.view.members);
+  assert.deepEqual([...restored.spentTokens], [["t1", 2 * DAY_MS]]);
+});
+
+function startTier(): {
+  readonly machine: StateMachine;
+  atMs: number;
+  readonly propose: (command: Command) => CommandResult;
+} {
+  const machine = new StateMachine();
+  let index = 0;
+  const tier = {
+    machine,
+    atMs: DAY_MS,
+    propose: (command: Command): CommandResult => {
+      index++;
+      const payload = encodeCommand({ atMs: tier.atMs, by: "leader", command });
+      return machine.apply({ index, term: 1, payload }).result;
+    },
+  };
+  return tier;
+}
+
+function memberOf(id: string, diskId: string): Extract<Command, { type: "setMember" }>["member"] {
+  const raftAddress = `10.0.0.${id.slice(1)}:9910`;
+  return {
+    id,
+    diskId,
+    raftAddress,
+    agentAddress: "",
+    httpAddress: "",
+    version: "1.0.0",
+    networkIdentity: "here",
+  };
+}
+
+function joining(id: string, diskId: string): Extract<Command, { type: "setMember" }> {
+  return { type: "setMember", member: memberOf(id, diskId) };
+}
+
+function refusalOf(result: CommandResult): string {
+  return result.isAccepted ? "accepted" : result.message;
+}

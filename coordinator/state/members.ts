@@ -1,0 +1,97 @@
+import type { Command, CommandResult } from "./commands.js";
+import { ACCEPTED, refused } from "./context.js";
+import type { Context } from "./context.js";
+import type { MemberRecord } from "./model.js";
+import { listed } from "./state.js";
+
+/**
+ * A coordinator joins, or tells something new about itself. One that comes back under its id with an empty
+ * disk has forgotten which votes it gave: it is refused, or two leaders of one term could be elected.
+ */
+export function setMember(
+  context: Context,
+  { member, token }: Extract<Command, { type: "setMember" }>,
+): CommandResult {
+  const { state, atMs } = context;
+  const known = state.members.get(member.id);
+  const refusal = known === undefined ? null : refusalOf(known, member);
+  if (refusal !== null) return refusal;
+  if (token !== undefined) {
+    const refusedToken = spend(context, token, known !== undefined);
+    if (refusedToken !== null) return refusedToken;
+  }
+  state.members.set(member.id, { ...member, sinceMs: known?.sinceMs ?? atMs, removedAtMs: null });
+  if (known !== undefined) return ACCEPTED;
+  const { id, raftAddress, version } = member;
+  context.emit({
+    type: "coordinator.added",
+    message: `Coordinator "${id}" at ${raftAddress} is a member of the tier`,
+    data: { coordinator: id, raftAddress, version, by: context.by },
+  });
+  return ACCEPTED;
+}
+
+/** Idempotent, as whoever leads makes sure of it. */
+export function removeMember(
+  context: Context,
+  { memberId }: Extract<Command, { type: "removeMember" }>,
+): CommandResult {
+  const { state, atMs } = context;
+  const known = state.members.get(memberId);
+  if (known === undefined) {
+    const message = `There is no coordinator "${memberId}"; there are: ${listed(currentIds(context))}`;
+    return refused("NOT_FOUND", message);
+  }
+  if (known.removedAtMs !== null) return ACCEPTED;
+  state.members.set(memberId, { ...known, removedAtMs: atMs });
+  context.emit({
+    type: "coordinator.removed",
+    message: `Coordinator "${memberId}" at ${known.raftAddress} was removed from the tier`,
+    data: { coordinator: memberId, raftAddress: known.raftAddress, by: context.by },
+  });
+  return ACCEPTED;
+}
+
+export function setJoinSecret(
+  context: Context,
+  { secret }: Extract<Command, { type: "setJoinSecret" }>,
+): CommandResult {
+  if (context.state.joinSecret === "") context.state.joinSecret = secret;
+  return ACCEPTED;
+}
+
+function refusalOf(known: MemberRecord, member: Pick<MemberRecord, "id" | "diskId">): CommandResult | null {
+  const remedy = "give the new one another id (coordinator: id: …)";
+  if (known.removedAtMs !== null) {
+    const when = new Date(known.removedAtMs).toISOString();
+    const message = `Coordinator id "${known.id}" belonged to one that was removed at ${when}, and no id is used twice: ${remedy}`;
+    return refused("CONFLICT", message);
+  }
+  if (known.diskId === member.diskId) return null;
+  const message = `Coordinator "${known.id}" is a member already, with another data directory; one that lost its disk forgot which votes it gave, and may not come back under its old id: remove it (duckctl coordinators remove ${known.id}), then ${remedy} and let it join`;
+  return refused("CONFLICT", message);
+}
+
+/** The same coordinator may show its token again: the answer to its first attempt got lost. */
+function spend(
+  { state, atMs }: Context,
+  token: { readonly id: string; readonly expiresAtMs: number },
+  isKnownMember: boolean,
+): CommandResult | null {
+  for (const [id, expiresAtMs] of state.spentTokens) if (expiresAtMs <= atMs) state.spentTokens.delete(id);
+  if (token.expiresAtMs <= atMs) {
+    return refused("CONFLICT", `The join token expired at ${new Date(token.expiresAtMs).toISOString()}`);
+  }
+  if (state.spentTokens.has(token.id)) {
+    return isKnownMember ? null : refused("CONFLICT", "The join token was used already: it works once");
+  }
+  state.spentTokens.set(token.id, token.expiresAtMs);
+  return null;
+}
+
+function currentIds({ state }: Context): readonly string[] {
+  return [...state.members.values()]
+    .filter((member) => member.removedAtMs === null)
+    .map(({ id }) => id)
+    .sort();
+}
