@@ -4,6 +4,7 @@ import type { Entry, Position } from "./entry.js";
 import { takeAppend, takeSnapshot } from "./follower.js";
 import { invariant } from "./invariant.js";
 import { Leader } from "./leader.js";
+import { voterIds } from "./membership.js";
 import type { Membership, MembershipChange } from "./membership.js";
 import type { Message, MessageOf, RequestId, SnapshotMark } from "./message.js";
 import type { Tally } from "./quorum.js";
@@ -378,9 +379,15 @@ export class RaftCore {
 
   // Elections
 
-  /** Whether this member's campaign could mean anything: a voter, and its disk takes a vote. */
+  /**
+   * Whether this member's campaign could mean anything: a voter, and its disk takes a vote. Its removal counts
+   * here only once it is committed: the entry that says so may be in no other log, and then nobody else could
+   * win (dissertation, section 4.2.2).
+   */
   get #mayCampaign(): boolean {
-    return this.#self.isVoter && this.#self.durability.writeTicks < this.#config.electionTicks;
+    const { isVoter, log, id, durability } = this.#self;
+    const isVoterYet = isVoter || voterIds(log.history.at(log.commit)).includes(id);
+    return isVoterYet && durability.writeTicks < this.#config.electionTicks;
   }
 
   /**
