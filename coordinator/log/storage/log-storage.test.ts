@@ -4,14 +4,14 @@ import { systemClock } from "../../../common/clock.js";
 import { ClusterduckError } from "../../../common/errors.js";
 import { silentLogger } from "../../../common/logger.js";
 import { seededRandom } from "../../../common/random.js";
+import type { Entry } from "../../raft/entry.js";
 import { SimulatedDisk } from "../../../test/support/simulated-disk.js";
 import { LogStorage } from "./log-storage.js";
 import type { LogStorageOptions } from "./log-storage.js";
-import type { StoredEntry } from "./record.js";
 import { restoreSnapshot } from "./snapshots.js";
 import { verifyLog } from "./verify.js";
 
-const MEMBERS = ["c1"];
+const MEMBERS = [{ id: "c1", role: "voter", address: "" }] as const;
 
 test("what was appended is there after opening again", async () => {
   const disk = newDisk();
@@ -307,7 +307,7 @@ function openOn(disk: SimulatedDisk, changes: Partial<LogStorageOptions> = {}): 
   });
 }
 
-function entry(index: number, term = 1, bytes = 300): StoredEntry {
+function entry(index: number, term = 1, bytes = 300): Entry {
   return { index, term, kind: "command", payload: new Uint8Array(bytes).fill(65 + (index % 26)) };
 }
 

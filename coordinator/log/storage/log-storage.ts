@@ -3,16 +3,25 @@ import { join } from "node:path";
 import type { Clock } from "../../../common/clock.js";
 import { ClusterduckError, messageOf } from "../../../common/errors.js";
 import type { Logger } from "../../../common/logger.js";
+import type { Entry } from "../../raft/entry.js";
+import type { HardState } from "../../raft/hard-state.js";
+import type { Membership } from "../../raft/membership.js";
 import type { LogPosition, LogSnapshot } from "../replicated-log.js";
 import type { Disk, DiskLock } from "./disk.js";
 import { encodeFrame, frameBytes } from "./frame.js";
 import { recover } from "./recover.js";
 import type { Recovered } from "./recover.js";
 import { encodeRecord, ENTRY_OVERHEAD_BYTES } from "./record.js";
-import type { HardState, LogRecord, StoredEntry } from "./record.js";
+import type { LogRecord } from "./record.js";
 import { createSegment, segmentBytesFor } from "./segment.js";
 import type { NewSegment, Segment, SegmentName } from "./segment.js";
-import { listSnapshots, readSnapshotFile, snapshotPath, writeSnapshotFile } from "./snapshot-file.js";
+import {
+  headerMembers,
+  listSnapshots,
+  readSnapshotFile,
+  snapshotPath,
+  writeSnapshotFile,
+} from "./snapshot-file.js";
 
 /** A bit above a second of full load; a new segment of this size costs some 20 ms. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
@@ -42,7 +51,7 @@ export type LogChange = {
   /** Entries after this index are void. */
   readonly truncateAfter?: number;
   /** They follow the last entry, or the truncation, without a hole. */
-  readonly entries: readonly StoredEntry[];
+  readonly entries: readonly Entry[];
   readonly hardState?: HardState;
 };
 
@@ -55,12 +64,15 @@ export type LogChange = {
 export class LogStorage {
   readonly #options: LogStorageOptions;
   readonly #lock: DiskLock;
+  /** Whether a coordinator that could only stand alone wrote it: no entry and no snapshot names the members. */
+  readonly isOfLoneMember: boolean;
   #segment: Segment;
   /** Older ones too, oldest first. */
   #segments: SegmentName[];
   #hardState: HardState;
   #base: LogPosition;
-  #entries: StoredEntry[];
+  #membership: Membership;
+  #entries: Entry[];
   #failure: ClusterduckError | null = null;
   #isClosed = false;
   /** Appends and rolls, one at a time. */
@@ -74,6 +86,8 @@ export class LogStorage {
     this.#segments = [...recovered.segments];
     this.#hardState = recovered.hardState;
     this.#base = recovered.base;
+    this.#membership = recovered.membership;
+    this.isOfLoneMember = recovered.isOfLoneMember;
     this.#entries = [...recovered.entries];
   }
 
@@ -109,12 +123,22 @@ export class LogStorage {
     return this.#base;
   }
 
+  /** The members as of `base`. */
+  get membership(): Membership {
+    return this.#membership;
+  }
+
+  /** In memory: those after `base`. */
+  get entries(): readonly Entry[] {
+    return this.#entries;
+  }
+
   get last(): LogPosition {
     return this.#entries.at(-1) ?? this.#base;
   }
 
   /** Undefined before the newest snapshot and after the end. */
-  entry(index: number): StoredEntry | undefined {
+  entry(index: number): Entry | undefined {
     return this.#entries[index - this.#base.index - 1];
   }
 
@@ -159,10 +183,16 @@ export class LogStorage {
    * Makes a snapshot durable, then lets go of what it and the one before replace.
    * @throws ClusterduckError DISK_FULL: nothing happened. CONFLICT: a newer one is there. DISK_FAILED. STOPPING.
    */
-  saveSnapshot(snapshot: LogSnapshot, members: readonly string[]): Promise<void> {
-    const work = this.#snapshotting.then(() => this.#saveSnapshot(snapshot, members));
-    this.#snapshotting = work.catch(() => undefined);
-    return work;
+  saveSnapshot(snapshot: LogSnapshot, membership: Membership): Promise<void> {
+    return this.#afterSnapshots(() => this.#saveSnapshot(snapshot, membership, false));
+  }
+
+  /**
+   * Makes another member's snapshot durable; it takes the place of the whole log.
+   * @throws ClusterduckError as `saveSnapshot`.
+   */
+  installSnapshot(snapshot: LogSnapshot, membership: Membership): Promise<void> {
+    return this.#afterSnapshots(() => this.#saveSnapshot(snapshot, membership, true));
   }
 
   /** @throws ClusterduckError LOG_CORRUPT naming file and offset. */
@@ -173,6 +203,12 @@ export class LogStorage {
       snapshotPath(this.#options.directory, this.#base),
     );
     return { last, data };
+  }
+
+  #afterSnapshots(work: () => Promise<void>): Promise<void> {
+    const result = this.#snapshotting.then(work);
+    this.#snapshotting = result.catch(() => undefined);
+    return result;
   }
 
   /** Waits for what was begun, then lets the directory go. */
@@ -283,7 +319,7 @@ export class LogStorage {
     await previous.file.close().catch(() => undefined);
   }
 
-  async #saveSnapshot(snapshot: LogSnapshot, members: readonly string[]): Promise<void> {
+  async #saveSnapshot(snapshot: LogSnapshot, membership: Membership, replacesLog: boolean): Promise<void> {
     if (this.#failure !== null) throw this.#refusal(this.#failure);
     if (this.#isClosed) throw new ClusterduckError("STOPPING", "Cannot save a snapshot: the log is closed");
     const { disk, directory, memberId, clusterId, clock } = this.#options;
@@ -292,7 +328,8 @@ export class LogStorage {
       const message = `Cannot save a snapshot of index ${last.index}: there is one of index ${this.#base.index}`;
       throw new ClusterduckError("CONFLICT", message);
     }
-    const header = { memberId, clusterId, last, members, createdAtMs: clock.wallMs() };
+    const members = headerMembers(membership);
+    const header = { memberId, clusterId, last, ...members, createdAtMs: clock.wallMs() };
     try {
       await writeSnapshotFile(disk, snapshotPath(directory, last), header, data);
     } catch (thrown) {
@@ -300,10 +337,11 @@ export class LogStorage {
       throw this.#fail(thrown);
     }
     await this.#serially(async () => {
-      const isContinued = this.termAt(last.index) === last.term;
+      const isContinued = !replacesLog && this.termAt(last.index) === last.term;
       if (!isContinued) await this.#write([{ kind: "base", position: last }]);
       this.#entries = isContinued ? this.#entries.slice(last.index - this.#base.index) : [];
       this.#base = last;
+      this.#membership = membership;
     });
     await this.#prune();
   }

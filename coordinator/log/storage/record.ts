@@ -1,22 +1,11 @@
+import type { Entry, EntryKind } from "../../raft/entry.js";
+import type { HardState } from "../../raft/hard-state.js";
 import type { LogPosition } from "../replicated-log.js";
 
 /*
  * Records stand one after another in a frame's body: type u8, bytes u32, content. Numbers are big endian,
  * indexes and terms take 8 bytes. A type of 0 is the frame's padding.
  */
-
-export type EntryKind = "command" | "noop" | "members";
-
-/** An entry as the log keeps it. */
-export type StoredEntry = {
-  readonly index: number;
-  readonly term: number;
-  readonly kind: EntryKind;
-  readonly payload: Uint8Array;
-};
-
-/** What a member must never forget (Raft paper, figure 2), and how far it knew the log to be committed. */
-export type HardState = { readonly term: number; readonly vote: string | null; readonly commit: number };
 
 /** First record of a segment. */
 export type SegmentHeader = {
@@ -32,7 +21,7 @@ export type SegmentHeader = {
 export type LogRecord =
   | { readonly kind: "header"; readonly header: SegmentHeader }
   | { readonly kind: "hardState"; readonly hardState: HardState }
-  | { readonly kind: "entry"; readonly entry: StoredEntry }
+  | { readonly kind: "entry"; readonly entry: Entry }
   /** Entries after this index are void. */
   | { readonly kind: "truncateAfter"; readonly index: number }
   /** A snapshot has replaced everything; the next entry follows this position. */

@@ -1,13 +1,16 @@
 import { join } from "node:path";
 import { ClusterduckError } from "../../../common/errors.js";
 import type { Logger } from "../../../common/logger.js";
+import type { Entry } from "../../raft/entry.js";
+import { NO_HARD_STATE } from "../../raft/hard-state.js";
+import type { HardState } from "../../raft/hard-state.js";
+import { NO_MEMBERS } from "../../raft/membership.js";
+import type { Membership } from "../../raft/membership.js";
 import type { LogPosition } from "../replicated-log.js";
 import type { Disk } from "./disk.js";
 import { readDirectory } from "./read-directory.js";
 import type { DirectoryContent } from "./read-directory.js";
-import { NO_HARD_STATE } from "./replay.js";
 import type { Damage } from "./replay.js";
-import type { HardState, StoredEntry } from "./record.js";
 import { createSegment } from "./segment.js";
 import type { Segment, SegmentName } from "./segment.js";
 import { decodeSnapshot, snapshotCorrupt } from "./snapshot-file.js";
@@ -27,9 +30,13 @@ export type Recovered = {
   readonly segments: readonly SegmentName[];
   readonly hardState: HardState;
   readonly base: LogPosition;
-  readonly entries: readonly StoredEntry[];
+  /** As of the base. */
+  readonly membership: Membership;
+  readonly entries: readonly Entry[];
   /** The newest snapshot is not a position of this log: a record must say that the log now follows it. */
   readonly needsBaseMark: boolean;
+  /** Written by a coordinator that could only stand alone: no entry and no snapshot names the members. */
+  readonly isOfLoneMember: boolean;
 };
 
 const RESTORE = "Restore a snapshot: duck-coordinator snapshot restore FILE";
@@ -46,14 +53,19 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   if (damage !== null) throw corrupt(damage, content, directory);
   if (content.segments.length === 0) return begin(options, content);
   checkIdentity(options, content);
-  const { base, entries, needsBaseMark } = await joinSnapshot(options, content);
+  const { base, membership, entries, needsBaseMark } = await joinSnapshot(options, content);
   return {
     segment: await openLastSegment(options, content),
     segments: content.segments.map((segment) => segment.name),
     hardState: content.replay.hardState,
     base,
+    membership: membership ?? NO_MEMBERS,
     entries,
     needsBaseMark,
+    isOfLoneMember:
+      content.segments.every(({ header }) => header?.version === 1) &&
+      membership === null &&
+      !entries.some(({ kind }) => kind === "members"),
   };
 }
 
@@ -79,7 +91,16 @@ async function begin(options: RecoverOptions, content: DirectoryContent): Promis
   });
   const base = { index: 0, term: 0 };
   const segments = [segment.name];
-  return { segment, segments, hardState: NO_HARD_STATE, base, entries: [], needsBaseMark: false };
+  return {
+    segment,
+    segments,
+    hardState: NO_HARD_STATE,
+    base,
+    membership: NO_MEMBERS,
+    entries: [],
+    needsBaseMark: false,
+    isOfLoneMember: false,
+  };
 }
 
 function checkIdentity(options: RecoverOptions, content: DirectoryContent): void {
@@ -105,12 +126,14 @@ function checkIdentity(options: RecoverOptions, content: DirectoryContent): void
 async function joinSnapshot(
   options: RecoverOptions,
   content: DirectoryContent,
-): Promise<Pick<Recovered, "base" | "entries" | "needsBaseMark">> {
+): Promise<
+  Pick<Recovered, "base" | "entries" | "needsBaseMark"> & { readonly membership: Membership | null }
+> {
   const { directory, disk } = options;
   const { base, entries } = content.replay;
   const newest = content.snapshots.at(-1);
   if (newest === undefined) {
-    if (base.index === 0) return { base, entries, needsBaseMark: false };
+    if (base.index === 0) return { base, membership: null, entries, needsBaseMark: false };
     const [first] = content.segments;
     const file = join(directory, first?.name.file ?? "");
     throw corrupt(
@@ -122,7 +145,7 @@ async function joinSnapshot(
   const path = join(directory, newest.file);
   const decoded = decodeSnapshot(await disk.read(path));
   if (!decoded.isIntact) throw snapshotCorrupt(path, decoded, await wayAround(options, content, path));
-  const { last } = decoded.header;
+  const { last, membership = null } = decoded.header;
   if (base.index > last.index) {
     const found = `a snapshot up to entry ${last.index}, though the log begins with entry ${base.index + 1}`;
     throw corrupt({ file: path, offset: 0, found }, content, directory);
@@ -130,8 +153,8 @@ async function joinSnapshot(
   const position = last.index - base.index;
   const isContinued =
     position === 0 ? base.term === 0 || base.term === last.term : entries[position - 1]?.term === last.term;
-  if (isContinued) return { base: last, entries: entries.slice(position), needsBaseMark: false };
-  return { base: last, entries: [], needsBaseMark: true };
+  if (isContinued) return { base: last, membership, entries: entries.slice(position), needsBaseMark: false };
+  return { base: last, membership, entries: [], needsBaseMark: true };
 }
 
 /** What helps when the newest snapshot is damaged: often the one before, and the log since, are whole. */

@@ -1,7 +1,10 @@
 import { join } from "node:path";
+import type { Entry } from "../../raft/entry.js";
+import { NO_HARD_STATE } from "../../raft/hard-state.js";
+import type { HardState } from "../../raft/hard-state.js";
 import type { LogPosition } from "../replicated-log.js";
 import type { FrameEnd } from "./frame.js";
-import type { HardState, LogRecord, SegmentHeader, StoredEntry } from "./record.js";
+import type { LogRecord, SegmentHeader } from "./record.js";
 import type { SegmentContent } from "./segment.js";
 
 /** A place in a file where the log is not as it was written. */
@@ -12,15 +15,13 @@ export type Replay = {
   readonly hardState: HardState;
   /** Before the first of `entries`. The term is 0 when only a snapshot can tell. */
   readonly base: LogPosition;
-  readonly entries: readonly StoredEntry[];
+  readonly entries: readonly Entry[];
   readonly identity: Pick<SegmentHeader, "memberId" | "clusterId"> | null;
   /** How the last segment ends. */
   readonly end: FrameEnd | null;
   /** Null: intact. */
   readonly damage: Damage | null;
 };
-
-export const NO_HARD_STATE: HardState = { term: 0, vote: null, commit: 0 };
 
 /** Puts segments together. Pure; stops at the first damage and reports it. */
 export function replay(directory: string, segments: readonly SegmentContent[]): Replay {
@@ -65,9 +66,9 @@ export function replay(directory: string, segments: readonly SegmentContent[]): 
 }
 
 class Replayed {
-  hardState = NO_HARD_STATE;
+  hardState: HardState = NO_HARD_STATE;
   base: LogPosition = { index: 0, term: 0 };
-  entries: StoredEntry[] = [];
+  entries: Entry[] = [];
 
   reset(base: LogPosition): void {
     this.base = base;

@@ -1,13 +1,17 @@
 import { join } from "node:path";
 import { ClusterduckError, messageOf } from "../../../common/errors.js";
+import type { HardState } from "../../raft/hard-state.js";
 import type { Disk, DiskFile } from "./disk.js";
 import { encodeFrame, frameBytes, readFrames } from "./frame.js";
 import type { FrameEnd } from "./frame.js";
 import { decodeRecords, encodeRecord } from "./record.js";
-import type { HardState, LogRecord, SegmentHeader } from "./record.js";
+import type { LogRecord, SegmentHeader } from "./record.js";
 
-/** Raise it when an older program must not read what this one writes. */
-export const SEGMENT_VERSION = 1;
+/**
+ * Raise it when an older program must not read what this one writes. 1: the log of a coordinator that could
+ * only stand alone; it names no members. 2: the log of a member.
+ */
+export const SEGMENT_VERSION = 2;
 /** Room for the header of a segment, in which a member's and a cluster's name stand. */
 const HEADER_ROOM_BYTES = 2048;
 const ZEROS = Buffer.alloc(1024 * 1024);

@@ -1,6 +1,8 @@
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { ClusterduckError } from "../../../common/errors.js";
+import { voterIds } from "../../raft/membership.js";
+import type { Membership } from "../../raft/membership.js";
 import type { LogPosition, LogSnapshot } from "../replicated-log.js";
 import type { Disk } from "./disk.js";
 
@@ -20,10 +22,19 @@ export type SnapshotHeader = {
   readonly last: LogPosition;
   /** Voting members as of `last`. */
   readonly members: readonly string[];
+  /** All members as of `last`; missing in the snapshots of a coordinator that could only stand alone. */
+  readonly membership?: Membership;
   readonly bytes: number;
   /** Unix milliseconds, for people. */
   readonly createdAtMs: number;
 };
+
+/** What stands in the header for the members. */
+export function headerMembers(
+  membership: Membership,
+): Required<Pick<SnapshotHeader, "members" | "membership">> {
+  return { members: voterIds(membership), membership };
+}
 
 export type SnapshotName = { readonly file: string; readonly last: LogPosition };
 
