@@ -57,7 +57,7 @@ export async function restoreSnapshot(
     const segment = await createSegment({
       disk,
       directory,
-      header: { memberId, clusterId, sequence: 1, firstIndex: last.index + 1 },
+      header: { memberId, clusterId: header.clusterId, sequence: 1, firstIndex: last.index + 1 },
       hardState: { term: last.term, vote: null, commit: last.index },
       records: [{ kind: "base", position: last }],
       chain: 0,
