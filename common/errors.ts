@@ -8,6 +8,8 @@ export type ErrorCode =
   | "INVALID_ARGUMENT"
   | "UNREACHABLE"
   | "TIMED_OUT"
+  /** Too much waits already; nothing happened, and asking again in a moment helps. */
+  | "OVERLOADED"
   | "DISK_FAILED"
   /** No space left; what was asked for did not happen, and goes on once there is space. */
   | "DISK_FULL"
