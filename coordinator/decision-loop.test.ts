@@ -26,6 +26,9 @@ class Bench {
   readonly sessions = new Map<string, AgentSession>();
   assigned: readonly ScheduledNode[] = [];
   isLeader = true;
+  canReach = true;
+  /** Agents that were asked to look at a node. */
+  readonly asked: string[] = [];
   failures = 0;
   beside: string | null = null;
   readonly loop: DecisionLoop;
@@ -73,6 +76,7 @@ class Bench {
       host: "h1",
       labels: {},
       version: "1",
+      networkIdentity: "here",
       isConnected,
       lostCause: isConnected ? "" : "the stream broke",
       lastHeartbeatMs: this.clock.monotonicMs(),
@@ -125,7 +129,9 @@ class Bench {
     return {
       sessions: () => [...this.sessions.values()],
       agentBeside: () => this.beside,
-      probe: () => undefined,
+      canReach: () => this.canReach,
+      peersOf: () => [...this.sessions.values()].filter(({ id }) => id !== this.beside),
+      probe: (agent) => void this.asked.push(agent),
       apply: () => false,
       listen: (listener) => {
         this.#listener = listener;
@@ -260,4 +266,18 @@ test("a follower commits nothing, and begins when it leads", async () => {
   await bench.clock.advance(500);
   assert.deepEqual(bench.commands.map((command) => command.type).sort(), ["agentFound", "cut"]);
   bench.loop.close();
+});
+
+test("a doubted node is probed from elsewhere too, and not from here where its address means another host", async () => {
+  const bench = new Bench();
+  bench.connect(true);
+  bench.beside = "a2";
+  bench.canReach = false;
+  bench.agentSees(TIMED_OUT, 1);
+
+  await bench.clock.advance(1_000);
+
+  assert.deepEqual(bench.probes, []);
+  assert.deepEqual(bench.assigned, []);
+  assert.ok(bench.asked.includes("a1"));
 });

@@ -10,8 +10,9 @@ import type { Ballot, BallotEvidence, Transition } from "../common/model/cut.js"
 import type { NodeRef } from "../common/model/node.js";
 import type { Facts, ObservationReport } from "../common/model/observation.js";
 import type { Fleet } from "./agents/fleet.js";
+import { choosePeers } from "./tier/choose-peers.js";
 import { Decider, scheduledNode } from "./health/decider.js";
-import type { NodeJudgement } from "./health/decider.js";
+import type { NodeJudgement, ProbeWish } from "./health/decider.js";
 import { ballotEvidence, explain, factsOf, warningsOf } from "./health/explain.js";
 import type { Explanation } from "./health/explain.js";
 import { agentChores, nodeChores } from "./health/housekeeping.js";
@@ -20,8 +21,8 @@ import { LeaderTime } from "./health/leader-time.js";
 import { isOwnDuty } from "./health/node-judge.js";
 import type { Verdict } from "./health/verdict.js";
 import { ownObserver } from "./health/world.js";
-import type { Now } from "./health/world.js";
-import type { ReplicatedLog } from "./log/replicated-log.js";
+import type { MemberVote, Now } from "./health/world.js";
+import type { Leadership, ReplicatedLog } from "./log/replicated-log.js";
 import type { Replica } from "./replica.js";
 
 export type DecisionLoopOptions = {
@@ -38,6 +39,10 @@ export type DecisionLoopOptions = {
 export interface DecisionLoop {
   /** What this coordinator's own schedule saw, on its own monotonic clock. */
   ownReports(reports: readonly ObservationReport[]): void;
+  /** This coordinator's votes, for the leader. */
+  ownVotes(): Iterable<{ readonly node: NodeRef; readonly vote: MemberVote }>;
+  /** What other coordinators tell while this one leads. */
+  readonly peerVotes: PeerVotes;
   /** Null: no such node. */
   explain(node: NodeRef): Explanation | null;
   verdictOf(node: NodeRef): Verdict | null;
@@ -51,6 +56,15 @@ export interface DecisionLoop {
   warningsOf(node: NodeRef): readonly string[];
   close(): void;
 }
+
+/** The leader's ear for the other coordinators' votes. */
+export type PeerVotes = {
+  vote(node: NodeRef, vote: MemberVote): void;
+  /** All votes of a coordinator still stand. */
+  heard(voter: string): void;
+  /** A coordinator begins anew, or went. */
+  forget(voter: string): void;
+};
 
 /** A command that failed or was refused is not tried again before. Milliseconds. */
 const RETRY_MS = 2_000;
@@ -93,6 +107,7 @@ class RunningLoop implements DecisionLoop {
         members: () => log.members(),
         agentBeside: (node) => fleet.agentBeside(node),
         zoneOf: (node) => this.#zoneOf(node),
+        mayProbe: (node) => fleet.canReach(node),
       },
       this.#startedAtMs,
     );
@@ -107,6 +122,22 @@ class RunningLoop implements DecisionLoop {
   ownReports(reports: readonly ObservationReport[]): void {
     this.#reports(this.#own, reports);
   }
+
+  ownVotes(): ReturnType<DecisionLoop["ownVotes"]> {
+    return this.#decider.ownVotes();
+  }
+
+  readonly peerVotes: PeerVotes = {
+    vote: (node, vote) => {
+      this.#decider.vote(node, vote, this.#nowMs());
+      this.#wakeAt(this.#nowMs());
+    },
+    heard: (voter) => this.#decider.heard(voter, this.#nowMs()),
+    forget: (voter) => {
+      this.#decider.forgetVoter(voter);
+      this.#wakeAt(this.#nowMs());
+    },
+  };
 
   explain(node: NodeRef): Explanation | null {
     const judgement = this.#judgement(node);
@@ -164,13 +195,13 @@ class RunningLoop implements DecisionLoop {
 
   #listenToLog(): readonly (() => void)[] {
     const { replica, log } = this.#options;
-    const follow = (isLeader: boolean): void => {
-      this.#decider.leadership(isLeader, this.#nowMs());
+    const follow = ({ isLeader, term }: Leadership): void => {
+      this.#decider.leadership(isLeader, this.#nowMs(), term);
       this.#wakeAt(this.#nowMs());
     };
-    follow(log.leadership().isLeader);
+    follow(log.leadership());
     return [
-      log.onLeadership((leadership) => follow(leadership.isLeader)),
+      log.onLeadership(follow),
       replica.onApplied(({ command, result }) => {
         if (result.isAccepted) this.#decider.committed(command);
         if (command?.type === "removeAgent" && result.isAccepted) this.#lostAtMs.delete(command.agentId);
@@ -206,21 +237,29 @@ class RunningLoop implements DecisionLoop {
     if (this.#isAssignmentDue) this.#assign();
     this.#decider.heartbeat(this.#own, schedule.selfDoubt());
     const step = this.#decider.tick(this.#now());
-    for (const { node, durationMs } of step.probes) schedule.probe(node, durationMs);
+    for (const wish of step.probes) this.#probe(wish);
     if (step.cut !== null) void this.#commit(step.cut);
     if (this.#options.log.leadership().isLeader) this.#doChores();
     this.#wakeAt(step.nextTickAtMs);
   }
 
+  /** Looks for itself, and asks agents that stand elsewhere to look too. */
+  #probe({ node, durationMs }: ProbeWish): void {
+    const { schedule, fleet } = this.#options;
+    if (fleet.canReach(node.node)) schedule.probe(node, durationMs);
+    for (const agent of choosePeers(node.node, fleet.peersOf(node.node)))
+      fleet.probe(agent, node, durationMs);
+  }
+
   #assign(): void {
     this.#isAssignmentDue = false;
-    const { replica, schedule } = this.#options;
+    const { replica, schedule, fleet } = this.#options;
     const { nodes, config } = replica.state;
     const connected = this.#connectedAgents();
     const mine = [...nodes.values()].flatMap((record) => {
       const cluster = config.value.clusters[record.cluster];
-      const agent = this.#options.fleet.agentBeside(record);
-      const isMine = isOwnDuty(record, agent !== null && connected.has(agent));
+      const agent = fleet.agentBeside(record);
+      const isMine = isOwnDuty(record, agent !== null && connected.has(agent)) && fleet.canReach(record);
       if (cluster === undefined || !isMine) return [];
       const zone = this.#zoneOf(record);
       // A zone that is lost as a whole is not this observer's own fault.

@@ -88,7 +88,7 @@ export class FleetAgent {
   }
 
   session(): AgentSession {
-    const { id, bootId, zone, host, labels, version, proxies } = this.hello;
+    const { id, bootId, zone, host, labels, version, proxies, networkIdentity } = this.hello;
     return {
       id,
       bootId,
@@ -96,6 +96,7 @@ export class FleetAgent {
       host,
       labels,
       version,
+      networkIdentity,
       isConnected: this.connection !== null,
       lostCause: this.lostCause,
       lastHeartbeatMs: this.lastHeardMs,

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeRef } from "../../common/model/node.js";
 import { HandState, TCP_CHECK } from "../../test/support/fleet-harness.js";
+import type { MemberRecord } from "../state/model.js";
 import { Admission } from "./admission.js";
 import type { AgentPlace } from "./assignment.js";
 import { diffAssignments, planAssignments } from "./assignment.js";
@@ -106,4 +107,30 @@ test("admission lets a burst in at once, the rest in turn, and sends away who wo
   assert.deepEqual(waits, [0, 0, 0, 100, 200, 300, 400, null]);
   assert.equal(admission.book(1_500, 400), 0);
   assert.equal(admission.book(60_000, 400), 0);
+});
+
+test("a loopback address is at home where it was declared; that of the configuration nowhere once coordinators stand apart", () => {
+  const state = new HandState();
+  state.add(["127.0.0.1:80", "10.0.0.1:80"]);
+  state.add(["127.0.0.1:90"], "a1");
+  const agents = [place("a1"), place("here", { networkIdentity: "net-here" })];
+
+  const together = plan(state, agents);
+  const apart = planAssignments({
+    state: {
+      ...state.state,
+      members: new Map([["c2", { networkIdentity: "there", removedAtMs: null } as MemberRecord]]),
+    },
+    agents,
+    networkIdentity: "net-here",
+  });
+
+  assert.deepEqual(Object.fromEntries(together.homes), {
+    "web/127.0.0.1:80": "net-here",
+    "web/127.0.0.1:90": "net-a1",
+  });
+  assert.equal(together.beside.get("web/127.0.0.1:80"), "here");
+  assert.equal(apart.homes.get("web/127.0.0.1:80"), null);
+  assert.equal(apart.beside.has("web/127.0.0.1:80"), false);
+  assert.equal(apart.homes.get("web/127.0.0.1:90"), "net-a1");
 });

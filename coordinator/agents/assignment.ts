@@ -19,11 +19,13 @@ export type AgentPlace = {
 /** Who stands beside which node, and what each agent has to check. */
 export type Plan = {
   readonly beside: ReadonlyMap<NodeKey, string>;
+  /** Loopback and unix addresses, with the network in which they mean something; null: nobody knows which. */
+  readonly homes: ReadonlyMap<NodeKey, string | null>;
   readonly work: ReadonlyMap<string, ReadonlyMap<NodeKey, ScheduledNode>>;
 };
 
 export type PlanInput = {
-  readonly state: Pick<StateView, "config" | "nodes">;
+  readonly state: Pick<StateView, "config" | "nodes" | "agents" | "members">;
   readonly agents: readonly AgentPlace[];
   /** This coordinator's: loopback and unix addresses in the configuration are meant from where it stands. */
   readonly networkIdentity: string;
@@ -36,20 +38,48 @@ export type PlanInput = {
 export function planAssignments(input: PlanInput): Plan {
   const agents = [...input.agents].sort(byConnectionThenId);
   const byHost = indexByHost(agents);
-  const onOurHost = agents.find((agent) => agent.networkIdentity === input.networkIdentity)?.id ?? null;
+  const ours = commonNetwork(input);
+  const onOurHost = agents.find((agent) => agent.networkIdentity === ours)?.id ?? null;
   const beside = new Map<NodeKey, string>();
+  const homes = new Map<NodeKey, string | null>();
   const work = new Map<string, Map<NodeKey, ScheduledNode>>();
   for (const record of input.state.nodes.values()) {
     const agentId = record.declaredBy ?? agentAt(record, byHost, onOurHost);
-    if (agentId === null) continue;
     const key = nodeKey(record);
+    if (isLocalAddress(record.addr)) {
+      homes.set(key, record.declaredBy === null ? ours : networkOf(record.declaredBy, agents, input, ours));
+    }
+    if (agentId === null) continue;
     beside.set(key, agentId);
     const scheduled = scheduledNode(input.state, record);
     if (scheduled === null) continue;
     const nodes = work.get(agentId) ?? new Map<NodeKey, ScheduledNode>();
     work.set(agentId, nodes.set(key, scheduled));
   }
-  return { beside, work };
+  return { beside, homes, work };
+}
+
+/** Where the configuration's loopback addresses are meant; null: the coordinators stand in several networks. */
+function commonNetwork({ state, networkIdentity }: PlanInput): string | null {
+  const members = [...state.members.values()].filter(({ removedAtMs }) => removedAtMs === null);
+  const isCommon = members.every((member) => member.networkIdentity === networkIdentity);
+  return isCommon ? networkIdentity : null;
+}
+
+/** Of an agent that has not come since this coordinator's start, the state knows it. */
+function networkOf(
+  agentId: string,
+  agents: readonly AgentPlace[],
+  { state }: PlanInput,
+  ours: string | null,
+): string | null {
+  const here = agents.find(({ id }) => id === agentId)?.networkIdentity;
+  return here ?? state.agents.get(agentId)?.networkIdentity ?? ours;
+}
+
+function isLocalAddress(addr: string): boolean {
+  const address = parseAddress(addr);
+  return address.kind === "unix" || isLoopbackHost(address.host);
 }
 
 export type AssignmentDiff = {

@@ -114,6 +114,20 @@ class StreamFleet implements FleetServer {
     return this.#currentPlan().beside.get(nodeKey(node)) ?? null;
   }
 
+  canReach(node: NodeRef): boolean {
+    const home = this.#currentPlan().homes.get(nodeKey(node));
+    return home === undefined || home === this.#options.networkIdentity;
+  }
+
+  peersOf(node: NodeRef): readonly AgentSession[] {
+    const { beside, homes } = this.#currentPlan();
+    const home = homes.get(nodeKey(node));
+    return this.sessions().filter(
+      ({ id, isConnected, networkIdentity }) =>
+        isConnected && id !== beside.get(nodeKey(node)) && (home === undefined || home === networkIdentity),
+    );
+  }
+
   probe(agentId: string, node: ScheduledNode, durationMs: number): void {
     this.#agents.get(agentId)?.connection?.probe(node, durationMs);
   }
@@ -420,6 +434,7 @@ function changesWork(applied: AppliedEntry): boolean {
     case "startRun":
     case "finishRun":
     case "recordDelivery":
+    case "setJoinSecret":
       return false;
     default:
       return true;

@@ -11,6 +11,8 @@ export type AgentSession = {
   readonly host: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly version: string;
+  /** Equal for programs to which a loopback address means the same. */
+  readonly networkIdentity: string;
   readonly isConnected: boolean;
   /** The word for people why the stream ended; empty while it is there. */
   readonly lostCause: string;
@@ -34,6 +36,13 @@ export interface Fleet {
   sessions(): readonly AgentSession[];
   /** The agent that stands beside a node, connected or not; null: nobody does, coordinators probe it. */
   agentBeside(node: NodeRef): string | null;
+  /**
+   * Whether a node's address means the same for this coordinator as for who gave it: a loopback or unix address
+   * that was declared on another host does not.
+   */
+  canReach(node: NodeRef): boolean;
+  /** Connected agents that could look at a node from another place than beside it. */
+  peersOf(node: NodeRef): readonly AgentSession[];
   /** Asks an agent to look at a node at once. Does nothing when it is not connected. */
   probe(agentId: string, node: ScheduledNode, durationMs: number): void;
   /** Hands a bundle to an agent; false when it is not connected. Its outcome arrives at `onApplied`. */

@@ -256,6 +256,7 @@ function fakeFleet() {
         bootId: "1",
         zone: "",
         host: id,
+        networkIdentity: "here",
         isConnected: true,
         lastHeartbeatMs: 0,
         selfDoubt: { level: 0, cause: "", loopDelayP99Ms: 0, cpuPressure: -1 },

@@ -22,6 +22,8 @@ export type CheckSurroundings = {
   readonly isLocalExpected: boolean;
   /** Configured coordinators: one alone needs a second observer where there can be one. */
   readonly memberCount: number;
+  /** This coordinator's own probe can reach the node. */
+  readonly mayProbe: boolean;
 };
 
 /** Two hosts' observations are ordered only if they are this far apart. Milliseconds. */
@@ -65,7 +67,7 @@ function sceneOf(check: CheckConfig, evidence: readonly Evidence[], around: Chec
     local: counted.find((each) => each.role === "local") ?? null,
     own: counted.find((each) => each.role === "own") ?? null,
     peers: counted.filter((each) => each.role === "peer"),
-    isOwnPossible: ownWord?.standing !== "inconclusive",
+    isOwnPossible: around.mayProbe && ownWord?.standing !== "inconclusive",
     around,
   };
 }

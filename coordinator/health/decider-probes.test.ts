@@ -29,6 +29,7 @@ function muteFleet(nodeCount: number): Decider {
     members: () => ["c1"],
     agentBeside: () => AGENT,
     zoneOf: () => "",
+    mayProbe: () => true,
   };
   const decider = new Decider(world, 0);
   decider.observerFound(AGENT, "boot1", 0);

@@ -50,6 +50,7 @@ function bench(setup: Setup = {}): Bench {
     members: () => setup.members ?? ["c1"],
     agentBeside: () => setup.agent ?? null,
     zoneOf: () => "",
+    mayProbe: () => true,
   };
   const decider = new Decider(world, startMs);
   if (setup.agent != null) decider.observerFound(setup.agent, "boot1", startMs);
@@ -198,6 +199,7 @@ test("with three coordinators two must agree, and old votes do not count for a n
     epoch,
     verdict,
     isInformed: true,
+    policyRevision: 1,
     isConclusive: false,
     cause: "http: timedOut",
     ballot: { voter: "c2", verdict, rule: "its own probe", evidence: [] },
@@ -231,6 +233,7 @@ test("the last vote of a coordinator that went away does not count for long", ()
     epoch: 1,
     verdict: "down",
     isInformed: true,
+    policyRevision: 1,
     isConclusive: false,
     cause: "",
     ballot,

@@ -90,8 +90,11 @@ export class Decider {
   #silentRefusedAtMs = Number.NEGATIVE_INFINITY;
   readonly #queue = new CutQueue();
   readonly #dirty = new Set<NodeKey>();
+  /** When each other coordinator last said that its votes still stand. */
+  readonly #heardAtMs = new Map<string, number>();
   #budget = new RemovalBudget();
   #isLeader = false;
+  #term = 0;
   #leaderSinceMs = 0;
   #graceUntilMs = Number.NEGATIVE_INFINITY;
   #nextSweepMs = Number.NEGATIVE_INFINITY;
@@ -136,9 +139,22 @@ export class Decider {
     this.#dirty.add(key);
   }
 
-  leadership(isLeader: boolean, nowMs: number): void {
-    if (isLeader === this.#isLeader) return;
+  /** All votes of a coordinator still stand. */
+  heard(voter: string, nowMs: number): void {
+    this.#heardAtMs.set(voter, nowMs);
+  }
+
+  /** A coordinator begins to vote anew, or went. */
+  forgetVoter(voter: string): void {
+    this.#heardAtMs.delete(voter);
+    for (const [key, { votes }] of this.#tracks) if (votes.delete(voter)) this.#dirty.add(key);
+  }
+
+  leadership(isLeader: boolean, nowMs: number, term = 0): void {
+    if (isLeader === this.#isLeader && term === this.#term) return;
     this.#isLeader = isLeader;
+    this.#term = term;
+    this.#heardAtMs.clear();
     this.#leaderSinceMs = nowMs;
     this.#budget = new RemovalBudget();
     this.#queue.clear();
@@ -187,7 +203,7 @@ export class Decider {
     const track = this.#tracks.get(key);
     const judged = this.#judge.judge(record, cluster, track?.sinceMs ?? now.nowMs, now.nowMs);
     const own = this.#judge.vote(record, judged);
-    const others = track?.epoch === record.epoch ? freshVotes(track, now.nowMs) : [];
+    const others = track?.epoch === record.epoch ? this.#countedVotes(track, now.nowMs) : [];
     const votes = [own, ...others.filter((vote) => vote.ballot.voter !== own.ballot.voter)];
     const counted = this.#tally(votes, cluster);
     const to = this.#desired(track?.informedAtMs ?? now.nowMs, record, counted, now.nowMs);
@@ -197,9 +213,12 @@ export class Decider {
     return { ...judged, record, cluster, tally: counted, votes, hold: gate ?? budget };
   }
 
-  /** This coordinator's own vote, for the leader; null: it has none yet. */
-  ownVote(node: NodeRef): MemberVote | null {
-    return this.#tracks.get(nodeKey(node))?.votes.get(this.#world.coordinatorId)?.vote ?? null;
+  /** This coordinator's own votes, for the leader. */
+  *ownVotes(): Generator<{ readonly node: NodeRef; readonly vote: MemberVote }> {
+    for (const [key, { cluster, addr }] of this.#world.state.nodes) {
+      const vote = this.#tracks.get(key)?.votes.get(this.#world.coordinatorId)?.vote;
+      if (vote !== undefined) yield { node: { cluster, addr }, vote };
+    }
   }
 
   /** A process that stood still would take its own deafness for everybody's silence. */
@@ -235,7 +254,7 @@ export class Decider {
     const { verdict } = judged;
     const own = this.#judge.vote(record, judged);
     track.votes.set(own.ballot.voter, { vote: own, atMs: nowMs });
-    const votes = freshVotes(track, nowMs);
+    const votes = this.#countedVotes(track, nowMs);
     const counted = this.#tally(votes, cluster);
     if (counted.kind !== "silent") track.informedAtMs = nowMs;
     const to = this.#desired(track.informedAtMs, record, counted, nowMs);
@@ -264,6 +283,17 @@ export class Decider {
     if (isFull || isOthersTurn) return false;
     this.#silentProbes.set(key, nowMs + PROBE_MS);
     return true;
+  }
+
+  /** Of members, on the configuration that counts, and said or repeated lately. */
+  #countedVotes(track: Track, nowMs: number): readonly MemberVote[] {
+    const members = this.#world.members();
+    const { revision } = this.#world.state.config;
+    return [...track.votes].flatMap(([voter, { vote, atMs }]) => {
+      const saidAtMs = Math.max(atMs, this.#heardAtMs.get(voter) ?? atMs);
+      const isFresh = nowMs - saidAtMs < VOTE_FRESH_MS;
+      return isFresh && vote.policyRevision === revision && members.includes(voter) ? [vote] : [];
+    });
   }
 
   #tally(votes: readonly MemberVote[], cluster: ClusterConfig): Tally {
@@ -318,7 +348,7 @@ export class Decider {
         loads.add(record);
       }
       this.#queue.propose(key, isBudgeted);
-      transitions.push(transitionOf(record, pending, freshVotes(track, nowMs)));
+      transitions.push(transitionOf(record, pending, this.#countedVotes(track, nowMs)));
     }
     return transitions.length === 0 ? null : transitions;
   }
@@ -370,10 +400,6 @@ export class Decider {
 
 function isConclusiveDeath(to: NodeState, votes: readonly MemberVote[]): boolean {
   return to === "down" && votes.some((vote) => vote.isConclusive);
-}
-
-function freshVotes(track: Track, nowMs: number): readonly MemberVote[] {
-  return [...track.votes.values()].filter(({ atMs }) => nowMs - atMs < VOTE_FRESH_MS).map(({ vote }) => vote);
 }
 
 /** Timeouts that take a node out of use cost budget; one that is out already, or an operator took out, does not. */

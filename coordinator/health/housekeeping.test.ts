@@ -13,6 +13,7 @@ const SEEN: SeenAgent = {
   zone: "z1",
   labels: { rack: "7" },
   version: "1",
+  networkIdentity: "here",
   isConnected: true,
   proxies: ["web"],
   lostCause: "",
@@ -27,6 +28,7 @@ const RECORD: AgentRecord = {
   state: "connected",
   sinceMs: 0,
   proxies: ["web"],
+  networkIdentity: "here",
 };
 
 function chores(record: AgentRecord | null, seen: readonly SeenAgent[], awayMs = 0): readonly string[] {

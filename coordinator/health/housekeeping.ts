@@ -14,6 +14,7 @@ export type SeenAgent = {
   readonly version: string;
   readonly isConnected: boolean;
   readonly proxies: readonly string[];
+  readonly networkIdentity: string;
   readonly lostCause: string;
 };
 
@@ -32,8 +33,8 @@ export function agentChores(
 ): readonly Chore[] {
   const found = seen
     .filter((agent) => agent.isConnected && !isRecorded(state, agent))
-    .map(({ id, bootId, host, zone, labels, version, proxies }): Chore => {
-      const agent = { id, bootId, host, zone, labels, version, proxies };
+    .map(({ id, bootId, host, zone, labels, version, proxies, networkIdentity }): Chore => {
+      const agent = { id, bootId, host, zone, labels, version, proxies, networkIdentity };
       return { key: `agent ${id}`, command: { type: "agentFound", agent } };
     });
   const here = new Map(seen.map((agent) => [agent.id, agent]));
@@ -81,6 +82,7 @@ function isRecorded(state: Pick<StateView, "agents">, agent: SeenAgent): boolean
     record.host === agent.host &&
     record.zone === agent.zone &&
     record.version === agent.version &&
+    record.networkIdentity === agent.networkIdentity &&
     sameEntries(Object.entries(record.labels), Object.entries(agent.labels)) &&
     sameEntries(record.proxies, agent.proxies)
   );

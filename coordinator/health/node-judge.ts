@@ -32,6 +32,7 @@ export class NodeJudge {
     const verdict = judge(evidence, {
       cluster,
       memberCount: this.#world.members().length,
+      mayProbe: this.#world.mayProbe(record),
       isLocalExpected: (check) =>
         agent !== null && this.#isExpected(agent, check, evidence, knownSinceMs, nowMs),
     });
@@ -41,6 +42,7 @@ export class NodeJudge {
   vote(record: NodeRecord, { evidence, verdict }: Judged): MemberVote {
     return {
       epoch: record.epoch,
+      policyRevision: this.#world.state.config.revision,
       verdict: verdict.state,
       isInformed: verdict.isInformed,
       isConclusive: verdict.isConclusive,

@@ -66,6 +66,7 @@ function judged(words: readonly Word[], around: Around = {}): Verdict {
     cluster: { checks: around.checks ?? [aCheck()], passWithoutChecks: false },
     isLocalExpected: () => around.isLocalExpected ?? hasLocal,
     memberCount: around.memberCount ?? 1,
+    mayProbe: true,
   });
 }
 
@@ -284,7 +285,7 @@ test("alive but not for every use is degraded, after as many looks as a failure 
 });
 
 test("a cluster without checks counts its nodes as healthy only when told so", () => {
-  const around = { isLocalExpected: () => false, memberCount: 1 };
+  const around = { isLocalExpected: () => false, memberCount: 1, mayProbe: true };
 
   assert.equal(judge([], { ...around, cluster: { checks: [], passWithoutChecks: true } }).state, "healthy");
   assert.equal(judge([], { ...around, cluster: { checks: [], passWithoutChecks: false } }).state, "unknown");

@@ -26,6 +26,8 @@ export type NodeSurroundings = {
   readonly cluster: Pick<ClusterConfig, "checks" | "passWithoutChecks">;
   readonly isLocalExpected: (check: CheckConfig) => boolean;
   readonly memberCount: number;
+  /** This coordinator's own probe can reach the node. */
+  readonly mayProbe: boolean;
 };
 
 /** Remote observers whose refusals suffice together when the local agent says nothing. */
@@ -54,7 +56,11 @@ export function judge(evidence: readonly Evidence[], around: NodeSurroundings): 
     judgeCheck(
       check,
       evidence.filter((each) => each.check.id === check.id),
-      { isLocalExpected: around.isLocalExpected(check), memberCount: around.memberCount },
+      {
+        isLocalExpected: around.isLocalExpected(check),
+        memberCount: around.memberCount,
+        mayProbe: around.mayProbe,
+      },
     ),
   );
   const worst = worstOf(verdicts);

@@ -14,6 +14,8 @@ export type DeciderWorld = {
   readonly agentBeside: (node: NodeRef) => string | null;
   /** Empty: not known, and then no zone rule applies. */
   readonly zoneOf: (node: NodeRef) => string;
+  /** Whether this coordinator's own probe reaches what is meant: another host's loopback it does not. */
+  readonly mayProbe: (node: NodeRef) => boolean;
 };
 
 /** Monotonic time of this coordinator, and the leader's time that stands in the log (Unix). Milliseconds. */
@@ -23,6 +25,8 @@ export type Now = { readonly nowMs: number; readonly leaderNowMs: number };
 export type MemberVote = Vote & {
   /** The node's, so that a vote on an earlier life of the node does not count. */
   readonly epoch: number;
+  /** Of the configuration under which the node was judged; a vote under another one does not count. */
+  readonly policyRevision: number;
   readonly ballot: Ballot;
   readonly cause: string;
   readonly isConclusive: boolean;

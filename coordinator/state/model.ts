@@ -85,6 +85,8 @@ export type AgentRecord = {
   readonly state: "connected" | "lost";
   readonly sinceMs: number;
   readonly proxies: readonly string[];
+  /** Equal for programs to which a loopback address means the same; absent in older records. */
+  readonly networkIdentity?: string;
 };
 
 export type PanicRecord = { readonly sinceMs: number; readonly index: number };

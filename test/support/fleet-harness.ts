@@ -75,6 +75,8 @@ export class HandState {
       index: this.index,
       term: 1,
       nodes: this.nodes,
+      agents: new Map(),
+      members: new Map(),
       config: { revision: 1, value: { clusters: { web: cluster }, balancers: {} } },
     } as unknown as StateView;
   }

@@ -93,6 +93,7 @@ export class Simulation {
         members: () => [OWN],
         agentBeside: (node) => this.#agentOf.get(nodeKey(node)) ?? null,
         zoneOf: () => "",
+        mayProbe: () => true,
       },
       0,
     );
