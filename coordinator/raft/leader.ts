@@ -1,16 +1,16 @@
 import { entryBytes, NO_PAYLOAD } from "./entry.js";
 import type { EntryKind, Position } from "./entry.js";
-import { changeMembership, encodeMembership, findMember, voterIds } from "./membership.js";
-import type { Membership, MembershipChange, MembershipRefusal } from "./membership.js";
+import { encodeMembership } from "./membership.js";
+import type { MembershipChange } from "./membership.js";
 import type { AppendReply, ForwardOutcome, HeartbeatReply, ProposalRefusal, RequestId } from "./message.js";
-import { hasQuorum } from "./quorum.js";
 import { ReadQueue } from "./read-queue.js";
 import type { Read } from "./read-queue.js";
+import { judgeChange } from "./reconfiguration.js";
 import { Replication } from "./replication.js";
 import { requestKey } from "./requests.js";
 import type { MembershipResult, ProposeResult, TransferResult } from "./results.js";
 import type { Self } from "./self.js";
-import { pickSuccessor, Transfer } from "./transfer.js";
+import { Succession } from "./succession.js";
 
 /** Forwarded proposals of this term whose answer is remembered, in case one arrives twice. */
 const MAX_REMEMBERED_PROPOSALS = 4096;
@@ -24,24 +24,25 @@ export class Leader {
   readonly #replication: Replication;
   readonly #reads = new ReadQueue();
   readonly #proposals = new Map<string, Position>();
-  #transfer: Transfer | null = null;
+  readonly #succession: Succession;
   #ticksToHeartbeat: number;
 
   /** Opens the term with an entry of its own, without which nothing of earlier terms may count as committed. */
   constructor(self: Self) {
     this.#self = self;
     this.#replication = new Replication(self);
+    this.#succession = new Succession(self, this.#replication);
     this.#ticksToHeartbeat = self.config.heartbeatTicks;
     this.#append("noop", [NO_PAYLOAD]);
   }
 
-  get replication(): Pick<Replication, "peers"> {
-    return this.#replication;
+  get peers(): Replication["peers"] {
+    return this.#replication.peers;
   }
 
   /** Null unless leadership is being handed over. */
   get transferringTo(): string | null {
-    return this.#transfer?.to ?? null;
+    return this.#succession.successor;
   }
 
   /** Whether it has removed or demoted itself, and that is committed. */
@@ -73,49 +74,35 @@ export class Leader {
     return { kind: "appended", position: result.first };
   }
 
-  /** One change at a time, and none before the term has an entry committed. Source: dissertation, section 4.1. */
   proposeMembership(change: MembershipChange): MembershipResult {
-    const { log, membership } = this.#self;
-    if (!this.#hasCommittedInTerm) return { isAccepted: false, reason: "termNotCommitted" };
-    if (log.history.currentIndex > log.commit) return { isAccepted: false, reason: "changeInProgress" };
-    const changed = changeMembership(membership, change);
-    if (!changed.isAccepted) return changed;
-    const payload = encodeMembership(changed.membership);
-    const reason = this.#endangers(change, changed.membership) ?? this.#refusal([payload]);
+    const judged = judgeChange(this.#self, this.#replication, change);
+    if (!judged.isAccepted) return judged;
+    const payload = encodeMembership(judged.membership);
+    const reason = this.#refusal([payload]);
     if (reason !== null) return { isAccepted: false, reason };
     const position = this.#append("members", [payload]);
     this.#replication.followMembership();
     // A smaller quorum may already have what the larger one lacked.
     this.#advanceCommit();
-    return { isAccepted: true, position, membership: changed.membership };
+    return { isAccepted: true, position, membership: judged.membership };
   }
 
   read(read: Read): void {
     this.#reads.add(read);
   }
 
-  /** Without `to`: whoever lacks least. */
   transferTo(to: string | undefined): TransferResult {
-    const { id, membership, config } = this.#self;
-    if (to === id) return { isAccepted: false, reason: "alreadyLeader" };
-    const successor = to ?? this.#bestSuccessor();
-    if (successor === null) return { isAccepted: false, reason: "notInContact" };
-    if (findMember(membership, successor)?.role !== "voter") return { isAccepted: false, reason: "notVoter" };
-    if (!this.#replication.isInContact(successor)) return { isAccepted: false, reason: "notInContact" };
-    if (this.#transfer?.to !== successor) this.#transfer = new Transfer(successor, config.electionTicks);
-    this.#pushTransfer();
-    return { isAccepted: true, to: successor };
+    return this.#succession.begin(to);
   }
 
   /** Returns false when no quorum has been heard for an election timeout: somebody else may lead by now. */
   tick(): boolean {
     this.#replication.tick();
-    this.#transfer?.tick();
-    if (this.#transfer?.isOver === true) this.#transfer = null;
+    this.#succession.tick();
     if (!this.#replication.hasQuorum) return false;
     this.#ticksToHeartbeat--;
     if (this.#ticksToHeartbeat === 0) {
-      if (this.#hasCommittedInTerm) this.#reads.begin(this.#self.log.commit);
+      if (this.#self.hasCommittedInTerm) this.#reads.begin(this.#self.log.commit);
       this.#heartbeat();
     }
     return true;
@@ -129,12 +116,20 @@ export class Leader {
   onAppendReply(from: string, reply: AppendReply): void {
     this.#replication.onAppendReply(from, reply);
     this.#advanceCommit();
-    this.#pushTransfer();
+    this.#succession.advance();
   }
 
   onHeartbeatReply(from: string, reply: HeartbeatReply): void {
     this.#replication.onHeartbeatReply(from, reply);
     this.#confirmReads();
+  }
+
+  reportUnreachable(peer: string): void {
+    this.#replication.peers.get(peer)?.unreachable();
+  }
+
+  reportSnapshot(peer: string, isInstalled: boolean): void {
+    this.#replication.peers.get(peer)?.snapshotEnded(isInstalled);
   }
 
   onPersisted(): void {
@@ -143,7 +138,7 @@ export class Leader {
 
   /** Sends what peers lack, and asks whether it still leads if reads wait for that. */
   flush(): void {
-    if (this.#reads.isRoundDue && this.#hasCommittedInTerm) {
+    if (this.#reads.isRoundDue && this.#self.hasCommittedInTerm) {
       this.#reads.begin(this.#self.log.commit);
       this.#confirmReads();
       if (!this.#self.isOnlyVoter) this.#heartbeat();
@@ -154,8 +149,7 @@ export class Leader {
   /** Dismissed: tells its peers what is committed, and one of them to follow it at once. */
   bequeath(): void {
     this.#replication.flush();
-    const successor = this.#bestSuccessor();
-    if (successor !== null) this.#self.send(successor, { kind: "timeoutNow" });
+    this.#succession.bequeath();
   }
 
   /** Answers those who wait, so that they ask somebody else. */
@@ -167,35 +161,13 @@ export class Leader {
     return this.#self.log.append(this.#self.term, kind, payloads);
   }
 
-  get #hasCommittedInTerm(): boolean {
-    const { log, term } = this.#self;
-    return log.termAt(log.commit) === term;
-  }
-
   #refusal(payloads: readonly Uint8Array[]): ProposalRefusal | null {
-    if (this.#transfer !== null) return "transferring";
+    if (this.#succession.successor !== null) return "transferring";
     const { log, config } = this.#self;
     const bytes = payloads.reduce((sum, payload) => sum + entryBytes({ payload }), 0);
     // A single batch may exceed the limit: otherwise a large one could never be proposed.
     const isTooMuch = log.uncommittedBytes > 0 && log.uncommittedBytes + bytes > config.maxUncommittedBytes;
     return isTooMuch ? "tooManyUncommitted" : null;
-  }
-
-  /** Why the tier might no longer commit anything after the change, or only much later. */
-  #endangers(change: MembershipChange, membership: Membership): MembershipRefusal | null {
-    const { id, log, config, voters } = this.#self;
-    if (change.kind === "promote") {
-      const progress = this.#replication.peers.get(change.id);
-      const isReplicating = progress?.state === "replicate" && this.#replication.isInContact(change.id);
-      const lag = log.last.index - (progress?.match ?? 0);
-      if (!isReplicating || lag > config.maxPromotionLag) return "learnerLags";
-    }
-    const nextVoters = voterIds(membership);
-    if (nextVoters.length === voters.length) return null;
-    const isThere = (voter: string): boolean =>
-      voter === id ||
-      (this.#replication.isInContact(voter) && this.#replication.peers.get(voter)?.hasAnswered === true);
-    return hasQuorum(nextVoters, isThere) ? null : "quorumAway";
   }
 
   /**
@@ -223,21 +195,5 @@ export class Leader {
     if (from !== id) this.#self.send(from, { kind: "readIndexReply", request, index });
     else if (index === null) outbox.endRead({ request, kind: "failed" });
     else outbox.endRead({ request, kind: "confirmed", index });
-  }
-
-  #pushTransfer(): void {
-    const transfer = this.#transfer;
-    if (transfer === null) return;
-    const match = this.#replication.peers.get(transfer.to)?.match ?? 0;
-    if (transfer.isDue(match, this.#self.log.last.index))
-      this.#self.send(transfer.to, { kind: "timeoutNow" });
-  }
-
-  #bestSuccessor(): string | null {
-    const { id, voters } = this.#self;
-    const candidates = voters
-      .filter((voter) => voter !== id && this.#replication.isInContact(voter))
-      .map((voter) => ({ id: voter, match: this.#replication.peers.get(voter)?.match ?? 0 }));
-    return pickSuccessor(candidates)?.id ?? null;
   }
 }

@@ -50,7 +50,7 @@ export class RaftLog {
     return this.#snapshot;
   }
 
-  get history(): Pick<MembershipHistory, "current" | "currentIndex" | "at"> {
+  get history(): Pick<MembershipHistory, "current" | "currentIndex"> {
     return this.#history;
   }
 
@@ -71,6 +71,13 @@ export class RaftLog {
 
   has(position: Position): boolean {
     return this.termAt(position.index) === position.term;
+  }
+
+  /** What a snapshot as of `index`, which is in the log, is to be marked with. */
+  markAt(index: number): SnapshotMark {
+    const term = this.termAt(index);
+    invariant(term !== null, `Entry ${index} is not in the log, which begins after ${this.#base.index}`);
+    return { last: { index, term }, membership: this.#history.at(index) };
   }
 
   /** The last place at or before `position` whose term is not later; where that is unknown, before the base. */
@@ -156,7 +163,7 @@ export class RaftLog {
     );
     if (snapshot.index > this.#snapshot.last.index) {
       invariant(this.has(snapshot), `Snapshot ${snapshot.index} has term ${snapshot.term}, unlike the log`);
-      this.#snapshot = { last: snapshot, membership: this.#history.at(snapshot.index) };
+      this.#snapshot = this.markAt(snapshot.index);
     }
     const term = this.termAt(upTo);
     if (upTo <= this.#base.index || term === null) return;

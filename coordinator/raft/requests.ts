@@ -1,52 +1,86 @@
-import type { RequestId } from "./message.js";
+import type { MessageOf, RequestId } from "./message.js";
+import type { Self } from "./self.js";
 
 /** Equal for equal requests: the number ends where the first space is, whatever the client's name holds. */
 export function requestKey({ client, sequence }: RequestId): string {
   return `${sequence} ${client}`;
 }
 
-type Pending = { readonly kind: "read" | "proposal"; readonly request: RequestId; ageTicks: number };
+type Kind = "read" | "proposal";
+type Pending = { readonly kind: Kind; readonly request: RequestId; ageTicks: number };
 
 /**
  * What this member has passed on to the leader and has no answer to yet. Each request is sent once; when
- * the leader changes or `maxTicks` have gone by, it is given up and whoever made it decides. So nothing is
- * proposed for ever.
+ * the leader changes or an election timeout has gone by, it is given up and whoever made it decides. So
+ * nothing is proposed for ever.
  */
 export class ForwardedRequests {
-  readonly #maxTicks: number;
+  readonly #self: Self;
   readonly #pending = new Map<string, Pending>();
 
-  constructor(maxTicks: number) {
-    this.#maxTicks = maxTicks;
+  constructor(self: Self) {
+    this.#self = self;
   }
 
-  add(kind: Pending["kind"], request: RequestId): void {
-    this.#pending.set(keyOf(kind, request), { kind, request, ageTicks: 0 });
+  propose(request: RequestId, payload: Uint8Array): void {
+    const { leaderId, outbox } = this.#self;
+    if (leaderId === null) {
+      outbox.endForwarded({ request, outcome: { kind: "refused", reason: "notLeader" } });
+    } else {
+      this.#add("proposal", request);
+      this.#self.send(leaderId, { kind: "propose", request, payload });
+    }
+  }
+
+  read(request: RequestId): void {
+    const { leaderId, outbox } = this.#self;
+    if (leaderId === null) {
+      outbox.endRead({ request, kind: "failed" });
+    } else {
+      this.#add("read", request);
+      this.#self.send(leaderId, { kind: "readIndex", request });
+    }
+  }
+
+  onProposeReply({ request, outcome }: MessageOf<"proposeReply">): void {
+    if (this.#settle("proposal", request)) this.#self.outbox.endForwarded({ request, outcome });
+  }
+
+  onReadIndexReply({ request, index }: MessageOf<"readIndexReply">): void {
+    if (!this.#settle("read", request)) return;
+    this.#self.outbox.endRead(
+      index === null ? { request, kind: "failed" } : { request, kind: "confirmed", index },
+    );
+  }
+
+  tick(): void {
+    const { electionTicks } = this.#self.config;
+    for (const pending of this.#pending.values()) pending.ageTicks++;
+    this.#giveUp((pending) => pending.ageTicks >= electionTicks);
+  }
+
+  /** Whoever was asked does not lead any more. */
+  abandon(): void {
+    this.#giveUp(() => true);
+  }
+
+  #add(kind: Kind, request: RequestId): void {
+    this.#pending.set(`${kind} ${requestKey(request)}`, { kind, request, ageTicks: 0 });
   }
 
   /** Whether the answer is one that is waited for. A second one is not. */
-  settle(kind: Pending["kind"], request: RequestId): boolean {
-    return this.#pending.delete(keyOf(kind, request));
+  #settle(kind: Kind, request: RequestId): boolean {
+    return this.#pending.delete(`${kind} ${requestKey(request)}`);
   }
 
-  /** Returns what has waited too long. */
-  tick(): readonly Pending[] {
-    for (const pending of this.#pending.values()) pending.ageTicks++;
-    return this.#take((pending) => pending.ageTicks >= this.#maxTicks);
+  #giveUp(isOver: (pending: Pending) => boolean): void {
+    const { outbox } = this.#self;
+    for (const [key, pending] of this.#pending) {
+      if (!isOver(pending)) continue;
+      this.#pending.delete(key);
+      const { kind, request } = pending;
+      if (kind === "read") outbox.endRead({ request, kind: "failed" });
+      else outbox.endForwarded({ request, outcome: { kind: "unknown" } });
+    }
   }
-
-  /** Returns everything: whoever was asked does not lead any more. */
-  abandon(): readonly Pending[] {
-    return this.#take(() => true);
-  }
-
-  #take(isTaken: (pending: Pending) => boolean): readonly Pending[] {
-    const taken = [...this.#pending].filter(([, pending]) => isTaken(pending));
-    for (const [key] of taken) this.#pending.delete(key);
-    return taken.map(([, pending]) => pending);
-  }
-}
-
-function keyOf(kind: Pending["kind"], request: RequestId): string {
-  return `${kind} ${requestKey(request)}`;
 }

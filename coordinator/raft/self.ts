@@ -1,5 +1,6 @@
 import type { RaftConfig, RestoredState } from "./config.js";
 import { Durability } from "./durability.js";
+import type { Position } from "./entry.js";
 import type { HardState } from "./hard-state.js";
 import { invariant } from "./invariant.js";
 import { voterIds } from "./membership.js";
@@ -7,6 +8,7 @@ import type { Membership } from "./membership.js";
 import type { MessageBody } from "./message.js";
 import { Outbox } from "./outbox.js";
 import { RaftLog } from "./raft-log.js";
+import type { Voter } from "./voter.js";
 
 /** What a member is in every role: its term and vote, its log, and what it has to say. */
 export class Self {
@@ -68,6 +70,30 @@ export class Self {
   /** Whether nobody else is needed for a quorum. */
   get isOnlyVoter(): boolean {
     return this.isVoter && this.voters.length === 1;
+  }
+
+  /**
+   * A member without a log that names its tier may have lost one, and with it a vote: it gives none. A
+   * learner does: it may be a voter already and not know it yet (dissertation, section 4.1). Whether its vote
+   * counts, the candidate's membership says.
+   */
+  get knowsMembers(): boolean {
+    return this.membership.length > 0;
+  }
+
+  get lastPosition(): Position {
+    const { index, term } = this.log.last;
+    return { index, term };
+  }
+
+  /** Whether an entry of the term is committed: only then does its leader know all that was before. */
+  get hasCommittedInTerm(): boolean {
+    return this.log.termAt(this.log.commit) === this.#term;
+  }
+
+  /** As one who is asked for a vote. */
+  get voter(): Voter {
+    return { term: this.#term, vote: this.#vote, leaderId: this.#leaderId, last: this.log.last };
   }
 
   enterTerm(term: number): void {

@@ -1,0 +1,152 @@
+import { takeAppend, takeSnapshot } from "./follower.js";
+import { invariant } from "./invariant.js";
+import type { Message, MessageOf } from "./message.js";
+import type { ForwardedRequests } from "./requests.js";
+import type { Roles } from "./roles.js";
+import type { Self } from "./self.js";
+import { grantsPreVote, grantsVote } from "./voter.js";
+
+/** The parts of a member that a message may concern. */
+export type Receiver = {
+  readonly self: Self;
+  readonly roles: Roles;
+  readonly forwarded: ForwardedRequests;
+};
+
+/** Takes a message: first its term is compared with ours (Raft paper, section 5.1), then it is handled. */
+export function receive(receiver: Receiver, message: Message): void {
+  const { self, roles } = receiver;
+  invariant(message.to === self.id, `"${self.id}" was given a message to "${message.to}"`);
+  invariant(message.from !== self.id, `"${self.id}" was given a message of its own`);
+  if (message.kind === "preVote") onPreVote(receiver, message);
+  else if (message.kind === "preVoteReply") onPreVoteReply(receiver, message);
+  else if (message.term < self.term) answerLate(receiver, message);
+  else if (message.term === self.term || followTerm(receiver, message)) handle(receiver, message);
+  roles.leaveIfDismissed();
+}
+
+/**
+ * A peer is in a later term. Returns whether we follow it there: not because a candidate says so while our
+ * leader is heard, unless that leader itself wished for the election. Source: dissertation, section 4.2.3.
+ */
+function followTerm({ self, roles }: Receiver, message: Message): boolean {
+  switch (message.kind) {
+    case "vote":
+      if (!self.knowsMembers || (roles.isLeaderHeard && !message.isTransfer)) return false;
+      roles.becomeFollower(message.term, null);
+      return true;
+    case "append":
+    case "heartbeat":
+    case "installSnapshot":
+      roles.becomeFollower(message.term, message.from);
+      return true;
+    default:
+      roles.becomeFollower(message.term, null);
+      return true;
+  }
+}
+
+/** A peer is in an earlier term. An answer brings it to ours; answers themselves need none. */
+function answerLate({ self }: Receiver, { kind, from }: Message): void {
+  switch (kind) {
+    case "vote":
+      self.send(from, { kind: "voteReply", isGranted: false });
+      return;
+    case "append":
+    case "heartbeat":
+    case "installSnapshot":
+    case "readIndex":
+    case "propose":
+      self.send(from, { kind: "heartbeatReply", round: 0, commit: self.log.commit });
+      return;
+    default:
+      return;
+  }
+}
+
+type OfTheTerm = Exclude<Message, { readonly kind: "preVote" | "preVoteReply" }>;
+
+function handle(receiver: Receiver, message: OfTheTerm): void {
+  const { self, roles, forwarded } = receiver;
+  const { from } = message;
+  roles.leader?.heardFrom(from);
+  switch (message.kind) {
+    case "vote":
+      onVote(receiver, message);
+      return;
+    case "voteReply":
+      roles.onVoteReply(from, message.isGranted);
+      return;
+    case "append":
+      roles.onLeaderHeard(from);
+      takeAppend(self, from, message);
+      return;
+    case "appendReply":
+      roles.leader?.onAppendReply(from, message);
+      return;
+    case "heartbeat":
+      roles.onLeaderHeard(from);
+      self.send(from, { kind: "heartbeatReply", round: message.round, commit: self.log.commit });
+      return;
+    case "heartbeatReply":
+      roles.leader?.onHeartbeatReply(from, message);
+      return;
+    case "installSnapshot":
+      roles.onLeaderHeard(from);
+      takeSnapshot(self, from, message);
+      return;
+    case "timeoutNow":
+      if (from === self.leaderId) roles.takeOver();
+      return;
+    case "readIndex":
+      onReadIndex(receiver, message);
+      return;
+    case "readIndexReply":
+      forwarded.onReadIndexReply(message);
+      return;
+    case "propose":
+      onPropose(receiver, message);
+      return;
+    case "proposeReply":
+      forwarded.onProposeReply(message);
+      return;
+  }
+}
+
+/** Also answers a question from an earlier term: whoever asks must learn that it has to ask in a later one. */
+function onPreVote({ self, roles }: Receiver, { from, term, last }: MessageOf<"preVote">): void {
+  if (!self.knowsMembers) return;
+  const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };
+  const isGranted = grantsPreVote(self.voter, candidate);
+  self.send(from, { kind: "preVoteReply", askedTerm: term, isGranted });
+}
+
+function onPreVoteReply({ self, roles }: Receiver, reply: MessageOf<"preVoteReply">): void {
+  // Only in a later term can we win, and only so do cohorts with different terms come together.
+  if (reply.term > self.term) roles.becomeFollower(reply.term, null);
+  else if (reply.askedTerm === self.term) roles.onPreVoteReply(reply.from, reply.isGranted);
+}
+
+function onVote({ self, roles }: Receiver, { from, last }: MessageOf<"vote">): void {
+  if (!self.knowsMembers) return;
+  if (!grantsVote(self.voter, { id: from, last })) {
+    self.send(from, { kind: "voteReply", isGranted: false });
+    return;
+  }
+  self.voteFor(from);
+  roles.becomeFollower(self.term, null);
+  self.promise(from, { kind: "voteReply", isGranted: true });
+}
+
+function onReadIndex({ self, roles }: Receiver, { from, request }: MessageOf<"readIndex">): void {
+  if (roles.leader === null) self.send(from, { kind: "readIndexReply", request, index: null });
+  else roles.leader.read({ from, request });
+}
+
+function onPropose({ self, roles }: Receiver, { from, request, payload }: MessageOf<"propose">): void {
+  const outcome =
+    roles.leader === null
+      ? ({ kind: "refused", reason: "notLeader" } as const)
+      : roles.leader.proposeOnce(request, payload);
+  self.send(from, { kind: "proposeReply", request, outcome });
+}
