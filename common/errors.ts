@@ -7,6 +7,10 @@ export type ErrorCode =
   | "NOT_LEADER"
   | "INVALID_ARGUMENT"
   | "UNREACHABLE"
+  /** No certificate, or one that cannot be trusted. */
+  | "UNAUTHENTICATED"
+  /** Known, and not allowed to do this. */
+  | "PERMISSION_DENIED"
   | "TIMED_OUT"
   /** Too much waits already; nothing happened, and asking again in a moment helps. */
   | "OVERLOADED"

@@ -16,6 +16,8 @@ test("exitCodeOf() tells apart what scripts have to tell apart", () => {
     UNREACHABLE: 4,
     TIMED_OUT: 4,
     CONFLICT: 6,
+    UNAUTHENTICATED: 7,
+    PERMISSION_DENIED: 7,
   };
 
   for (const [code, exitCode] of Object.entries(expected)) {

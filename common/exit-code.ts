@@ -24,6 +24,8 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   NOT_FOUND: EXIT.notFound,
   NOT_RUNNING: EXIT.unreachable,
   UNREACHABLE: EXIT.unreachable,
+  UNAUTHENTICATED: EXIT.denied,
+  PERMISSION_DENIED: EXIT.denied,
   TIMED_OUT: EXIT.unreachable,
   CONFLICT: EXIT.conflict,
   ALREADY_RUNNING: EXIT.conflict,

@@ -3,6 +3,8 @@ import { isObject } from "./arrange.js";
 import type { JsonObject, JsonValue } from "./model.js";
 import { formatPath } from "./problem.js";
 import type { PathSegment } from "./problem.js";
+import { isLoopbackHost } from "../net/loopback.js";
+import { listen } from "./schema/values.js";
 import { nearest } from "./suggest.js";
 import type { ProblemDetails } from "./yaml-source.js";
 
@@ -24,6 +26,7 @@ export function crossCheck(data: JsonObject, report: Report): void {
   }
   checkBalancers(data, report);
   checkTransports(data, report);
+  checkListening(data, report);
   const agentNodes = listOf(objectOf(data["agent"])["nodes"]);
   checkNodes(agentNodes, ["agent", "nodes"], report);
   // An agent's own file need not know the clusters.
@@ -165,6 +168,35 @@ function checkTransports(data: JsonObject, report: Report): void {
     report(["coordinator", "http"], "stands beside a transport of type http: use one of them", {
       isAboutKey: true,
     });
+  }
+}
+
+/** Whoever can connect can tell a coordinator what to do, so beyond this host certificates say who may. */
+function checkListening(data: JsonObject, report: Report): void {
+  const coordinator = objectOf(data["coordinator"]);
+  const transports = [...listOf(data["transports"]).entries()].flatMap(([index, transport]) =>
+    isObject(transport) ? [{ transport, path: ["transports", index] }] : [],
+  );
+  const hasTls = [coordinator, ...transports.map(({ transport }) => transport)].some(
+    (section) => section["tls"] !== undefined,
+  );
+  if (hasTls) return;
+  const places: readonly (readonly [JsonValue | undefined, Path])[] = [
+    [coordinator["listen"], ["coordinator", "listen"]],
+    [coordinator["http"], ["coordinator", "http"]],
+    ...transports.flatMap(({ transport, path }) =>
+      ["address", "listen"].map((key) => [transport[key], [...path, key]] as const),
+    ),
+  ];
+  for (const [value, path] of places) {
+    if (value === undefined) continue;
+    const { data: place } = listen.safeParse(value);
+    if (place === undefined || isLoopbackHost(place.host)) continue;
+    report(
+      path,
+      `would listen beyond this host without TLS: make certificates with \`duckctl tls init\` and name them as coordinator.tls, or use 127.0.0.1:${place.port}`,
+      { value },
+    );
   }
 }
 

@@ -59,7 +59,7 @@ export const CONFIG_DEFAULTS = {
   },
   raft: {
     address: { host: "127.0.0.1", port: 9910 },
-    /** Path pattern of key and certificate, from the seed: `%s` becomes `key` or `crt`. */
+    /** Path pattern of the certificates, from the seed: `%s` becomes `key`, `crt` or `ca`. */
     tls: "clusterduck.%s",
   },
   agent: {

@@ -168,6 +168,9 @@ export type FileConfig = {
 
 export type ListenConfig = { readonly host: string; readonly port: number };
 
+/** Who signs, who we are, and the proof of it: absolute paths; `ca` and `cert` may be the PEM text itself. */
+export type TlsConfig = { readonly ca: string; readonly cert: string; readonly key: string };
+
 export type CoordinatorConfig = {
   /** Default: the host's name. */
   readonly id: string;
@@ -175,6 +178,10 @@ export type CoordinatorConfig = {
   readonly grpc: ListenConfig;
   /** null: the HTTP transport is off. */
   readonly http: ListenConfig | null;
+  /** Where agents reach it, `host:port`; null: where it listens. */
+  readonly advertise: string | null;
+  /** null: none, and then only loopback is listened on. */
+  readonly tls: TlsConfig | null;
   readonly raft: RaftTransportConfig;
   readonly logDir: string | null;
   readonly pidFile: string | null;
@@ -194,6 +201,8 @@ export type AgentConfig = {
   readonly id: string;
   /** gRPC addresses of all coordinators. */
   readonly coordinators: readonly string[];
+  /** null: coordinators on this host, without TLS. */
+  readonly tls: TlsConfig | null;
   readonly zone: string;
   readonly labels: Readonly<Record<string, string>>;
   /** Nodes beside this agent that join their clusters through it. */

@@ -9,11 +9,13 @@ import type {
   FileConfig,
   ProxyTargetConfig,
   ReloadConfig,
+  TlsConfig,
 } from "./model.js";
 import type { PathSegment } from "./problem.js";
 import type { FileEntries } from "./schema.js";
 import type { BalancerEntry } from "./schema/balancer.js";
 import type { ClusterEntry } from "./schema/cluster.js";
+import { filesOfPattern, isPem } from "./schema/tls.js";
 
 export type Surroundings = {
   /** Relative paths count from here; null for a text that came over the network, which then may hold none. */
@@ -141,6 +143,8 @@ function toCoordinator(file: FileEntries, hostName: string, paths: Paths): Coord
     dataDir: paths.local(coordinator.data_dir),
     grpc: coordinator.listen,
     http: http === false || http === "off" ? null : (http ?? CONFIG_DEFAULTS.coordinator.http),
+    advertise: coordinator.advertise ?? null,
+    tls: toTls(coordinator.tls ?? (raft?.tls === undefined ? undefined : filesOfPattern(raft.tls)), paths),
     raft: {
       address: raft?.address ?? CONFIG_DEFAULTS.raft.address,
       tls: paths.local(raft?.tls ?? CONFIG_DEFAULTS.raft.tls),
@@ -150,6 +154,12 @@ function toCoordinator(file: FileEntries, hostName: string, paths: Paths): Coord
     pidFile: paths.localOrNull(coordinator.pid_file),
     snapshotEntries: coordinator.snapshot_entries,
   };
+}
+
+function toTls(tls: TlsConfig | undefined, paths: Paths): TlsConfig | null {
+  if (tls === undefined) return null;
+  const place = (value: string): string => (isPem(value) ? value : paths.local(value));
+  return { ca: place(tls.ca), cert: place(tls.cert), key: place(tls.key) };
 }
 
 function toAgent(file: FileEntries, hostName: string, paths: Paths): AgentConfig {
@@ -163,6 +173,7 @@ function toAgent(file: FileEntries, hostName: string, paths: Paths): AgentConfig
   return {
     id: agent.id ?? hostName,
     coordinators: [...new Set(agent.coordinators)],
+    tls: toTls(agent.tls, paths),
     zone: agent.zone,
     labels: agent.labels,
     nodes: agent.nodes,

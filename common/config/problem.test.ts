@@ -93,7 +93,7 @@ clusterduck.yaml:17:31: clusters.web.policy.removal_budget: is not a share: use 
   17 |     policy: { removal_budget: 140% }
      |                               ^^^^
 
-clusterduck.yaml:19:11: coordinator.listen: would listen beyond this host: TLS comes first, and listening with TLS is not there yet, so use 127.0.0.1:7400
+clusterduck.yaml:19:11: coordinator.listen: would listen beyond this host without TLS: make certificates with \`duckctl tls init\` and name them as coordinator.tls, or use 127.0.0.1:7400
   19 |   listen: 0.0.0.0:7400
      |           ^^^^^^^^^^^^
 

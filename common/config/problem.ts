@@ -85,6 +85,7 @@ export function formatPath(path: readonly PathSegment[]): string {
 
 /** Keys whose values are never shown. A `*_file` holds a path, which may be. */
 export function isSecret(path: readonly PathSegment[]): boolean {
+  if (path.at(-2) === "tls" && path.at(-1) === "key") return true;
   return path.some(
     (segment) =>
       typeof segment === "string" &&

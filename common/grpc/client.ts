@@ -4,6 +4,8 @@ import { Metadata } from "@grpc/grpc-js";
 import type { DescMessage, DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ClusterduckError } from "../errors.js";
+import type { TlsSource } from "../tls/source.js";
+import { explainPlain, explainTls, tlsChannel } from "./tls-channel.js";
 import type { CallOptions, ServiceClient } from "./service.js";
 import { asBuffer, asBytes, methodPath, quietenGrpc } from "./service.js";
 import { writeOne } from "./write-one.js";
@@ -14,6 +16,8 @@ export type GrpcClientOptions = {
   readonly messageBytesMax?: number;
   /** A connection without traffic is asked whether it lives after this long, milliseconds. Default: 10 s. */
   readonly keepaliveMs?: number;
+  /** Null or left out: without TLS. */
+  readonly tls?: TlsSource | null;
 };
 
 export type GrpcClient<S extends DescService> = {
@@ -26,7 +30,8 @@ const KEEPALIVE_MS = 10_000;
 
 /**
  * A typed client of one service. It connects at the first call; a call to an address where nobody listens
- * fails at once with UNREACHABLE, and trying again is the caller's decision.
+ * fails at once with UNREACHABLE, and trying again is the caller's decision. With TLS, a certificate that one of
+ * the two ends does not take is UNAUTHENTICATED, and one of the wrong kind PERMISSION_DENIED.
  * @param address `host:port`, `[v6]:port` or `unix:/path`.
  */
 export function createGrpcClient<S extends DescService>(
@@ -36,7 +41,10 @@ export function createGrpcClient<S extends DescService>(
 ): GrpcClient<S> {
   quietenGrpc();
   const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
-  const client = new Client(address, credentials.createInsecure(), {
+  const tls = options.tls ?? null;
+  const channel = tls === null ? null : tlsChannel(address, tls);
+  const client = new Client(address, channel?.credentials ?? credentials.createInsecure(), {
+    ...channel?.options,
     "grpc.max_receive_message_length": options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": -1,
     "grpc.keepalive_time_ms": keepaliveMs,
@@ -49,22 +57,34 @@ export function createGrpcClient<S extends DescService>(
     // Close must end the connection, even when another client has the same address.
     "grpc.use_local_subchannel_pool": 1,
   });
-  const callers = desc.methods.map((method) => [method.localName, caller(client, method, address)]);
+  const peer: Peer = {
+    address,
+    errorOf: (thrown) => {
+      const error = errorFromStatus(thrown, address);
+      return tls === null ? explainPlain(error, address) : explainTls(error, address, tls);
+    },
+  };
+  const callers = desc.methods.map((method) => [method.localName, caller(client, method, peer)]);
   return { call: Object.fromEntries(callers) as ServiceClient<S>, close: () => client.close() };
 }
 
 type Bytes = Uint8Array;
 type Init = Record<string, unknown>;
 
-function caller(client: Client, method: DescMethod, address: string): unknown {
+type Peer = {
+  readonly address: string;
+  /** What a call threw, in our words. */
+  readonly errorOf: (thrown: unknown) => ClusterduckError;
+};
+
+function caller(client: Client, method: DescMethod, peer: Peer): unknown {
   const path = methodPath(method);
   switch (method.methodKind) {
     case "unary":
-      return (request: Init, options: CallOptions = {}) =>
-        callUnary(client, method, address, request, options);
+      return (request: Init, options: CallOptions = {}) => callUnary(client, method, peer, request, options);
     case "server_streaming":
       return (request: Init, options: CallOptions = {}) =>
-        answersOf(method, address, options, () =>
+        answersOf(method, peer, options, () =>
           client.makeServerStreamRequest(
             path,
             asBuffer,
@@ -76,7 +96,7 @@ function caller(client: Client, method: DescMethod, address: string): unknown {
         );
     case "bidi_streaming":
       return (requests: AsyncIterable<Init>, options: CallOptions = {}) =>
-        answersOf(method, address, options, () => {
+        answersOf(method, peer, options, () => {
           const call = client.makeBidiStreamRequest(
             path,
             asBuffer,
@@ -95,7 +115,7 @@ function caller(client: Client, method: DescMethod, address: string): unknown {
 function callUnary(
   client: Client,
   method: DescMethod,
-  address: string,
+  { address, errorOf }: Peer,
   request: Init,
   options: CallOptions,
 ): Promise<Message> {
@@ -115,13 +135,13 @@ function callUnary(
       (error, answer) => {
         signal?.removeEventListener("abort", cancel);
         if (error !== null) {
-          reject(isAborted(signal) ? cancelled(address, signal) : errorFromStatus(error, address));
+          reject(isAborted(signal) ? cancelled(address, signal) : errorOf(error));
           return;
         }
         try {
           resolve(decode(method.output, answer ?? new Uint8Array(), address));
         } catch (thrown) {
-          reject(errorFromStatus(thrown, address));
+          reject(errorOf(thrown));
         }
       },
     );
@@ -133,7 +153,7 @@ function callUnary(
 /** Reads a stream's answers one by one; leaving the loop cancels the call. */
 async function* answersOf(
   method: DescMethod,
-  address: string,
+  { address, errorOf }: Peer,
   options: CallOptions,
   start: () => ClientReadableStream<Bytes> | ClientDuplexStream<Bytes, Bytes>,
 ): AsyncGenerator<Message> {
@@ -147,7 +167,7 @@ async function* answersOf(
       yield decode(method.output, bytes as Bytes, address);
     }
   } catch (thrown) {
-    throw isAborted(signal) ? cancelled(address, signal) : errorFromStatus(thrown, address);
+    throw isAborted(signal) ? cancelled(address, signal) : errorOf(thrown);
   } finally {
     signal?.removeEventListener("abort", cancel);
     // A call that is cancelled late reports an error that nobody waits for any more.

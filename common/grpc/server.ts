@@ -1,7 +1,14 @@
 import type { EventEmitter } from "node:events";
 import type { Readable } from "node:stream";
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import {
+  ResponderBuilder,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+} from "@grpc/grpc-js";
 import type {
+  ServerInterceptor,
   ServerDuplexStream,
   ServerUnaryCall,
   ServerWritableStream,
@@ -15,15 +22,25 @@ import type { ListenConfig } from "../config/model.js";
 import { ClusterduckError, messageOf } from "../errors.js";
 import type { Logger } from "../logger.js";
 import { isLoopbackHost } from "../net/loopback.js";
+import { describeIdentity } from "../tls/identity.js";
+import type { PeerRole } from "../tls/identity.js";
+import type { TlsSource } from "../tls/source.js";
+import { authorise } from "./authorise.js";
+import { peerIdentity } from "./peer-identity.js";
 import type { BoundService, CallContext } from "./service.js";
 import { asBuffer, grpcServiceDefinition, quietenGrpc } from "./service.js";
+import { RefusalLog } from "./refusals.js";
 import { statusFromError } from "./status.js";
+import { listenTls } from "./tls-listener.js";
+import type { TlsListener } from "./tls-listener.js";
 import { writeOne } from "./write-one.js";
 
 export type GrpcServerOptions = {
   readonly listen: ListenConfig;
   readonly logger: Logger;
   readonly services: readonly BoundService[];
+  /** Null or left out: none, and then it listens on loopback only. */
+  readonly tls?: TlsSource | null;
   /** Largest message taken, bytes. Default: 4 MiB. */
   readonly messageBytesMax?: number;
   /** An idle connection is asked whether it lives after this long, milliseconds. Default: 10 s. */
@@ -45,12 +62,14 @@ const KEEPALIVE_MS = 10_000;
 const GRACE_MS = 2_000;
 
 /**
- * Starts a gRPC server with a health service beside the given ones.
- * @throws ClusterduckError LISTEN_FAILED when the address cannot be had or is not a loopback address.
+ * Starts a gRPC server with a health service beside the given ones. With TLS every caller shows a certificate, and
+ * each service takes those of its own callers only; the health service takes all.
+ * @throws ClusterduckError LISTEN_FAILED when the address cannot be had, or is beyond loopback without TLS.
  */
 export async function createGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { listen, logger, services } = options;
-  assertLoopback(listen);
+  const tls = options.tls ?? null;
+  if (tls === null) assertLoopback(listen);
   quietenGrpc();
   const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX;
   const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
@@ -60,7 +79,12 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
     "grpc.keepalive_time_ms": keepaliveMs,
     "grpc.keepalive_timeout_ms": keepaliveMs,
     "grpc.enable_channelz": 0,
+    interceptors:
+      tls === null
+        ? []
+        : [gate(services, { tls, logger, refusalOf: (peer) => listener?.refusalOf(peer) ?? null })],
   });
+  let listener: TlsListener | null = null;
   const stopping = new AbortController();
   for (const { desc, handlers } of services) {
     const implementation = desc.methods.map((method) => [
@@ -78,7 +102,8 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
   );
   health.addToServer(server);
 
-  const port = await bind(server, listen);
+  if (tls !== null) listener = await startTls(server, { listen, tls, logger });
+  const port = listener?.port ?? (await bind(server, listen));
   return {
     address: hostPort(listen.host, port),
     port,
@@ -89,10 +114,19 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
       stopping.abort(
         new ClusterduckError("STOPPING", `The server at ${hostPort(listen.host, port)} is stopping`),
       );
-      const closed = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-      const timer = setTimeout(() => server.forceShutdown(), graceMs);
-      await closed;
-      clearTimeout(timer);
+      listener?.close();
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(() => {
+          server.forceShutdown();
+          listener?.cut();
+          // Not left to grpc-js: it waits for ever for a session that was just breaking off.
+          resolve();
+        }, graceMs);
+        server.tryShutdown(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
     },
   };
 }
@@ -102,8 +136,68 @@ function assertLoopback(listen: ListenConfig): void {
   throw new ClusterduckError(
     "LISTEN_FAILED",
     `Cannot listen on ${hostPort(listen.host, listen.port)}: without TLS only a loopback address is allowed`,
-    { hint: `Listen on 127.0.0.1:${listen.port} or [::1]:${listen.port}` },
+    {
+      hint: `Make certificates with \`duckctl tls init\`, or listen on 127.0.0.1:${listen.port} or [::1]:${listen.port}`,
+    },
   );
+}
+
+async function startTls(server: Server, options: Parameters<typeof listenTls>[1]): Promise<TlsListener> {
+  try {
+    return await listenTls(server, options);
+  } catch (thrown) {
+    const { host, port } = options.listen;
+    throw listenError(hostPort(host, port), thrown instanceof Error ? thrown : new Error(String(thrown)));
+  }
+}
+
+/** Answers whoever may not call before anything of what it sends is read. */
+function gate(
+  services: readonly BoundService[],
+  options: {
+    readonly tls: TlsSource;
+    readonly logger: Logger;
+    readonly refusalOf: (peer: string) => ClusterduckError | null;
+  },
+): ServerInterceptor {
+  const refusalLog = new RefusalLog(options.logger);
+  const callers = new Map<string, readonly PeerRole[]>(
+    services.map((service) => [service.desc.typeName, service.callers]),
+  );
+  return (method, call) => {
+    const service = method.path.split("/")[1] ?? "";
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        const stranger = options.refusalOf(call.getPeer());
+        if (stranger !== null) {
+          call.sendStatus(statusFromError(stranger));
+          return;
+        }
+        const caller = peerIdentity(call);
+        const denied = authorise({
+          service,
+          callers: callers.get(service) ?? null,
+          caller,
+          cluster: options.tls.material.identity.cluster,
+        });
+        if (denied === null) {
+          next(metadata);
+          return;
+        }
+        const from = call.getPeer();
+        const certificate = caller === null ? "none of ours" : describeIdentity(caller);
+        refusalLog.tell(`${certificate} ${service}`, "tls.denied", {
+          from,
+          certificate,
+          service,
+          error: denied,
+        });
+        call.sendStatus(statusFromError(denied));
+      })
+      .build();
+    const responder = new ResponderBuilder().withStart((next) => next(listener)).build();
+    return new ServerInterceptingCall(call, responder);
+  };
 }
 
 function bind(server: Server, listen: ListenConfig): Promise<number> {
@@ -215,7 +309,10 @@ function contextOf(call: ServerUnaryCall<Bytes, Bytes> | Responding, stopping?: 
   (call as EventEmitter).once("cancelled", () => controller.abort());
   if (call.cancelled) controller.abort();
   const signal = stopping === undefined ? controller.signal : AbortSignal.any([controller.signal, stopping]);
-  return { signal, peer: call.getPeer() };
+  const identity = peerIdentity(call);
+  const address = call.getPeer();
+  const peer = identity === null ? address : `${describeIdentity(identity)} at ${address}`;
+  return { signal, peer, identity };
 }
 
 function fail(call: Responding, thrown: unknown, method: DescMethod, options: ServeOptions): void {

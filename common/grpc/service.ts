@@ -1,13 +1,16 @@
 import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import type { ServiceDefinition } from "@grpc/grpc-js";
+import type { PeerIdentity, PeerRole } from "../tls/identity.js";
 import type { DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 
 /** What a handler knows of the call it serves. */
 export type CallContext = {
   /** Aborts when the caller goes away, the call is answered, or the server stops. */
   readonly signal: AbortSignal;
-  /** The caller's address. */
+  /** The caller, for the record: its address, with its name before it when a certificate tells that. */
   readonly peer: string;
+  /** Who the caller's certificate says it is; null without TLS. */
+  readonly identity: PeerIdentity | null;
 };
 
 export type CallOptions = {
@@ -55,10 +58,17 @@ export type ServiceClient<S extends DescService> = {
 export type BoundService = {
   readonly desc: DescService;
   readonly handlers: Readonly<Record<string, unknown>>;
+  /** Whose certificates may call it, where there is TLS. */
+  readonly callers: readonly PeerRole[];
 };
 
-export function bindService<S extends DescService>(desc: S, handlers: ServiceHandlers<S>): BoundService {
-  return { desc, handlers };
+/** @param callers Whose certificates may call it; nobody's unless they are named. */
+export function bindService<S extends DescService>(
+  desc: S,
+  handlers: ServiceHandlers<S>,
+  callers: readonly PeerRole[] = [],
+): BoundService {
+  return { desc, handlers, callers };
 }
 
 /**

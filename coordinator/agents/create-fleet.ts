@@ -23,7 +23,7 @@ import { AgentConnection } from "./connection.js";
 import { assertMayConnect } from "./duplicates.js";
 import type { AgentSession, Fleet, FleetListener } from "./fleet.js";
 import type { AgentHello, DeclaredNode } from "./hello.js";
-import { assertCompatible, assertSameCluster, decodeHello } from "./hello.js";
+import { assertCompatible, assertOwnName, assertSameCluster, decodeHello } from "./hello.js";
 import { SilenceWatch } from "./silence.js";
 import type { FleetTuning } from "./tuning.js";
 import { FLEET_TUNING } from "./tuning.js";
@@ -101,9 +101,11 @@ class StreamFleet implements FleetServer {
       }
       if (changesWork(applied)) this.#replan();
     });
-    this.service = bindService(AgentService, {
-      connect: (requests, context) => this.#serve(requests, context),
-    });
+    this.service = bindService(
+      AgentService,
+      { connect: (requests, context) => this.#serve(requests, context) },
+      ["agent"],
+    );
   }
 
   sessions(): readonly AgentSession[] {
@@ -186,6 +188,7 @@ class StreamFleet implements FleetServer {
       throw invalid(`the first message is ${first.message.case ?? "empty"}, expected hello`);
     }
     const hello = decodeHello(first.message.value);
+    assertOwnName(hello, context.identity);
     assertCompatible(hello.version, this.#options.version);
     const { admitWaitMaxMs } = this.#tuning;
     const waitMs = this.#admission.book(this.#clock.monotonicMs(), admitWaitMaxMs);

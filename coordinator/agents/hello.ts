@@ -5,6 +5,9 @@ import { canonicalAddress } from "../../common/model/address.js";
 import type { ApplyOutcome } from "../../common/model/delivery.js";
 import type { NodeAttributes, NodeRef } from "../../common/model/node.js";
 import { nodeKey } from "../../common/model/node.js";
+import { describeIdentity } from "../../common/tls/identity.js";
+import type { PeerIdentity } from "../../common/tls/identity.js";
+import { issueCommand } from "../../common/tls/words.js";
 import { fromName, fromNodeRef, fromUint64, invalid } from "../../common/wire/values.js";
 
 export type DeclaredNode = NodeRef & { readonly attributes: NodeAttributes };
@@ -118,6 +121,19 @@ export function assertSameCluster(
     "CONFLICT",
     `Coordinator "${own.id}" belongs to cluster ${own.clusterId}, agent "${hello.id}" to ${JSON.stringify(hello.clusterId)}`,
     { hint: "If the agent is meant to move, stop it, remove its state_dir and start it again" },
+  );
+}
+
+/**
+ * An agent speaks for nobody else: its certificate says its name. Null: there is no TLS.
+ * @throws ClusterduckError PERMISSION_DENIED
+ */
+export function assertOwnName(hello: Pick<AgentHello, "id">, identity: PeerIdentity | null): void {
+  if (identity === null || identity.name === hello.id) return;
+  throw new ClusterduckError(
+    "PERMISSION_DENIED",
+    `it is for ${describeIdentity(identity)}, and the agent calls itself "${hello.id}"`,
+    { hint: `Make another with ${issueCommand("agent", hello.id)}, or set agent.id to ${identity.name}` },
   );
 }
 

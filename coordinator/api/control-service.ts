@@ -114,5 +114,5 @@ export function controlService(context: ControlContext): BoundService {
       }
     },
   };
-  return bindService(ControlService, handlers);
+  return bindService(ControlService, handlers, ["client"]);
 }

@@ -268,6 +268,7 @@ export async function startAgent(
   const config: AgentConfig = {
     id: "a1",
     coordinators: options.coordinators,
+    tls: null,
     zone: "z1",
     labels: {},
     nodes: [],

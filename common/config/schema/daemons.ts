@@ -2,11 +2,18 @@ import { z } from "zod";
 import { CONFIG_DEFAULTS } from "../defaults.js";
 import { proxyTarget } from "./balancer.js";
 import { nodeObject, toNode } from "./node.js";
+import { tls, tlsPattern } from "./tls.js";
 import { address, environment, line, listen, name, oneOrMore, path, scalarText, userName } from "./values.js";
 
 /* What belongs to one process on one host; nothing here is replicated. */
 
 const COORDINATOR = CONFIG_DEFAULTS.coordinator;
+
+/** Where a daemon is found. A URL's scheme is accepted, as the seed wrote `tls://host:port`. */
+const peer = z
+  .string()
+  .transform((text) => text.replace(/^(tls|https?|grpcs?):\/\//, ""))
+  .pipe(address);
 
 /** The `coordinator` section. */
 export const coordinator = z.strictObject({
@@ -19,6 +26,10 @@ export const coordinator = z.strictObject({
     .union([z.literal(false), z.literal("off"), listen], { error: "expected a port, host:port, or false" })
     .optional()
     .describe("REST and the dashboard: port, host:port, or false; default 127.0.0.1:8484"),
+  advertise: peer
+    .optional()
+    .describe("host:port where agents reach this coordinator; default: where it listens"),
+  tls: tls.optional().describe("Certificates, for listening beyond loopback"),
   log_dir: path.optional().describe("Directory of log files; default: standard error"),
   pid_file: path.optional().describe("Written when ready, removed when stopped; default: none"),
   snapshot_entries: z
@@ -29,16 +40,10 @@ export const coordinator = z.strictObject({
     .describe("Log entries kept before a snapshot replaces them"),
 });
 
-/** Where a daemon is found. A URL's scheme is accepted, as the seed wrote `tls://host:port`. */
-const peer = z
-  .string()
-  .transform((text) => text.replace(/^(tls|https?|grpcs?):\/\//, ""))
-  .pipe(address);
-
 const raftTransport = z.strictObject({
   type: z.literal("raft"),
   address: listen.optional().describe("Where the other coordinators connect; default 127.0.0.1:9910"),
-  tls: path.default(CONFIG_DEFAULTS.raft.tls).describe("Path pattern of key and certificate"),
+  tls: tlsPattern.optional().describe("Path pattern of the certificates; default clusterduck.%s"),
   bootstrap: oneOrMore(peer).prefault([]).describe("Coordinators to connect with first"),
 });
 
@@ -83,6 +88,7 @@ export const agent = z.strictObject({
     .refine((list) => list.length > 0, { message: "is empty: give at least one coordinator, host:port" })
     .prefault([...CONFIG_DEFAULTS.agent.coordinators])
     .describe("gRPC addresses of all coordinators"),
+  tls: tls.optional().describe("Certificates, for coordinators that listen with TLS"),
   zone: line
     .min(1)
     .max(100)

@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { z } from "zod";
 import { formatDuration, parseDuration } from "../../duration.js";
 import type { DurationLimits } from "../../duration.js";
@@ -98,7 +97,7 @@ export const userName = z
     message: "is not a user: use a name or a number",
   });
 
-/** A port alone, or host and port. Only loopback: there is no TLS for listening yet. Port 0: any free one. */
+/** A port alone, or host and port. Port 0: any free one. Whether it may be more than loopback, others judge. */
 export const listen = z
   .union([z.string(), z.number()], { error: "expected a port, or host:port" })
   .transform((value, context): ListenConfig => {
@@ -114,19 +113,8 @@ export const listen = z
       });
       return z.NEVER;
     }
-    const host = match[1] ?? match[2] ?? "127.0.0.1";
-    if (isLoopback(host)) return { host, port };
-    context.addIssue({
-      code: "custom",
-      message: `would listen beyond this host: TLS comes first, and listening with TLS is not there yet, so use 127.0.0.1:${port}`,
-    });
-    return z.NEVER;
+    return { host: match[1] ?? match[2] ?? "127.0.0.1", port };
   });
-
-function isLoopback(host: string): boolean {
-  if (host === "localhost" || host === "::1") return true;
-  return isIP(host) === 4 && host.startsWith("127.");
-}
 
 /** Turns what a parser throws into a problem of this value. */
 function attempt<Result>(context: z.RefinementCtx, parse: () => Result): Result {
