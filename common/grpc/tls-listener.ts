@@ -47,10 +47,7 @@ const TOLD_MS = 500;
 export async function listenTls(server: Server, options: TlsListenOptions): Promise<TlsListener> {
   const { listen, tls, logger } = options;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const refusals = new Map<
-    string,
-    { readonly error: ClusterduckError; readonly endIn: (ms: number) => void }
-  >();
+  const refusals = new Map<string, { readonly error: ClusterduckError; readonly endSoon: () => void }>();
   const refusalLog = new RefusalLog(logger);
   const acceptor = createServer({
     ...contextOptions(tls.material),
@@ -81,11 +78,14 @@ export async function listenTls(server: Server, options: TlsListenOptions): Prom
       }
       const peer = `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
       let timer = setTimeout(() => socket.destroy(), REFUSED_MS);
-      const endIn = (ms: number): void => {
+      let isTold = false;
+      const endSoon = (): void => {
+        if (isTold) return;
+        isTold = true;
         clearTimeout(timer);
-        timer = setTimeout(() => socket.destroy(), ms);
+        timer = setTimeout(() => socket.destroy(), TOLD_MS);
       };
-      refusals.set(peer, { error: refusal.error, endIn });
+      refusals.set(peer, { error: refusal.error, endSoon });
       socket.once("close", () => {
         clearTimeout(timer);
         refusals.delete(peer);
@@ -114,7 +114,7 @@ export async function listenTls(server: Server, options: TlsListenOptions): Prom
     port: typeof bound === "object" && bound !== null ? bound.port : listen.port,
     refusalOf: (peer) => {
       const refusal = refusals.get(peer);
-      refusal?.endIn(TOLD_MS);
+      refusal?.endSoon();
       return refusal?.error ?? null;
     },
     close: () => {
