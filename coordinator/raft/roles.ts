@@ -1,5 +1,6 @@
 import { Election } from "./election.js";
 import { Leader } from "./leader.js";
+import { voterIds } from "./membership.js";
 import type { Tally } from "./quorum.js";
 import type { LeadershipView } from "./ready.js";
 import type { ForwardedRequests } from "./requests.js";
@@ -127,9 +128,15 @@ export class Roles {
     return this.#self.durability.writeTicks >= this.#self.config.electionTicks;
   }
 
-  /** A campaign of one who is no voter, or whose disk cannot take the vote, would lead to nothing. */
+  /**
+   * A campaign of one who is no voter, or whose disk cannot take the vote, would lead to nothing. A removal
+   * counts here only once it is committed: the entry that says so may be in no other log, and then nobody
+   * else could win (dissertation, section 4.2.2).
+   */
   get #mayCampaign(): boolean {
-    return this.#self.isVoter && !this.#isDiskStalled;
+    const { isVoter, log, id } = this.#self;
+    const isVoterYet = isVoter || voterIds(log.history.at(log.commit)).includes(id);
+    return isVoterYet && !this.#isDiskStalled;
   }
 
   /** Nothing of it leaves, and the own vote does not count, before that vote is durable. */
