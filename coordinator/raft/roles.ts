@@ -135,7 +135,7 @@ export class Roles {
    */
   get #mayCampaign(): boolean {
     const { isVoter, log, id } = this.#self;
-    const isVoterYet = isVoter || voterIds(log.history.at(log.commit)).includes(id);
+    const isVoterYet = isVoter || voterIds(log.markAt(log.commit).membership).includes(id);
     return isVoterYet && !this.#isDiskStalled;
   }
 
