@@ -69,8 +69,8 @@ export class Leader {
     if (!result.isAccepted) return { kind: "refused", reason: result.reason };
     this.#proposals.set(key, result.first);
     const [oldest] = this.#proposals.keys();
-    if (this.#proposals.size > MAX_REMEMBERED_PROPOSALS && oldest !== undefined)
-      this.#proposals.delete(oldest);
+    const isTooMany = this.#proposals.size > MAX_REMEMBERED_PROPOSALS;
+    if (isTooMany && oldest !== undefined) this.#proposals.delete(oldest);
     return { kind: "appended", position: result.first };
   }
 
@@ -102,7 +102,7 @@ export class Leader {
     if (!this.#replication.hasQuorum) return false;
     this.#ticksToHeartbeat--;
     if (this.#ticksToHeartbeat === 0) {
-      if (this.#self.hasCommittedInTerm) this.#reads.begin(this.#self.log.commit);
+      this.#beginReads();
       this.#heartbeat();
     }
     return true;
@@ -138,11 +138,7 @@ export class Leader {
 
   /** Sends what peers lack, and asks whether it still leads if reads wait for that. */
   flush(): void {
-    if (this.#reads.isRoundDue && this.#self.hasCommittedInTerm) {
-      this.#reads.begin(this.#self.log.commit);
-      this.#confirmReads();
-      if (!this.#self.isOnlyVoter) this.#heartbeat();
-    }
+    if (this.#reads.isRoundDue && this.#beginReads()) this.#heartbeat();
     this.#replication.flush();
   }
 
@@ -183,6 +179,14 @@ export class Leader {
   #heartbeat(): void {
     this.#ticksToHeartbeat = this.#self.config.heartbeatTicks;
     this.#replication.heartbeat(this.#reads.round);
+  }
+
+  /** Returns whether peers have to be asked. What was committed before the term is not known until then. */
+  #beginReads(): boolean {
+    if (!this.#self.hasCommittedInTerm) return false;
+    this.#reads.begin(this.#self.log.commit);
+    this.#confirmReads();
+    return this.#reads.isAsking;
   }
 
   #confirmReads(): void {

@@ -16,7 +16,7 @@ export const NO_MEMBERS: Membership = [];
 
 /** At most one voter more or less, so that any quorum before and after have a member in common. */
 export type MembershipChange =
-  /** Adds a learner. */
+  /** Adds a learner. Under an id that nobody had before: others may remember what its namesake acknowledged. */
   | { readonly kind: "add"; readonly id: string; readonly address: string }
   /** Makes a learner a voter. */
   | { readonly kind: "promote"; readonly id: string }

@@ -50,7 +50,7 @@ export class RaftLog {
     return this.#snapshot;
   }
 
-  get history(): Pick<MembershipHistory, "current" | "currentIndex"> {
+  get history(): Pick<MembershipHistory, "current" | "currentIndex" | "at"> {
     return this.#history;
   }
 

@@ -20,9 +20,14 @@ export class ReadQueue {
     return this.#round;
   }
 
+  /** Whether a round is out. */
+  get isAsking(): boolean {
+    return this.#asked.length > 0;
+  }
+
   /** Whether a round should begin now. While one is out, the next heartbeat is early enough. */
   get isRoundDue(): boolean {
-    return this.#waiting.length > 0 && this.#asked.length === 0;
+    return this.#waiting.length > 0 && !this.isAsking;
   }
 
   add(read: Read): void {

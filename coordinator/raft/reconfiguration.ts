@@ -29,9 +29,9 @@ export function judgeChange(
 /** A voter without most of the log would hold up what needs its acknowledgement. Dissertation, section 4.2.1. */
 function lagOf({ log, config }: Self, replication: Replication, learner: string): MembershipRefusal | null {
   const progress = replication.peers.get(learner);
-  const isReplicating = progress?.state === "replicate" && replication.isInContact(learner);
-  const lag = log.last.index - (progress?.match ?? 0);
-  return isReplicating && lag <= config.maxPromotionLag ? null : "learnerLags";
+  if (progress?.state !== "replicate" || progress.hasForgotten) return "learnerLags";
+  const isClose = log.last.index - progress.match <= config.maxPromotionLag;
+  return isClose && replication.isInContact(learner) ? null : "learnerLags";
 }
 
 /** With other voters a quorum of them must be there, or neither this change nor its undoing would ever commit. */

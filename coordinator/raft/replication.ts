@@ -31,7 +31,10 @@ export class Replication {
     for (const peer of this.#peers.keys()) {
       if (!ids.has(peer)) this.#departing.set(peer, log.history.currentIndex);
     }
-    for (const peer of ids) this.#departing.delete(peer);
+    for (const peer of ids) {
+      // Added again: whatever it had may be gone by now.
+      if (this.#departing.delete(peer)) this.#peers.delete(peer);
+    }
     const sorted = [...ids, ...this.#departing.keys()].filter((peer) => peer !== id).sort();
     this.#peers = new Map(sorted.map((peer) => [peer, this.#peers.get(peer) ?? this.#newProgress()]));
   }

@@ -25,6 +25,12 @@ export class Self {
 
   /** @throws InvariantViolation when what is restored does not fit together. */
   constructor(config: RaftConfig, { hardState, base, entries }: RestoredState) {
+    const { heartbeatTicks, electionTicks } = config;
+    const isSane = heartbeatTicks >= 1 && electionTicks > heartbeatTicks;
+    invariant(
+      isSane,
+      `electionTicks is ${electionTicks}, heartbeatTicks ${heartbeatTicks}: it must be longer`,
+    );
     this.config = config;
     this.id = config.id;
     const last = entries.at(-1) ?? base.last;

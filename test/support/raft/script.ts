@@ -130,7 +130,7 @@ class Stage {
         this.tier.give({ from: id, to: second, ...toVote(words.slice(2)) });
         return [];
       case "given":
-        this.#give(id, words.slice(1));
+        this.tier.given(id, Number(second.replace("term=", "")), words.slice(3).map(toTerm));
         return [];
       case "wipe":
         this.tier.member(id).wipe(this.tier.founders);
@@ -152,21 +152,6 @@ class Stage {
     if (leader === null) return;
     this.#tier.elect(leader);
     for (const member of this.#tier.members) member.takeHappenings();
-  }
-
-  /** `given a term=3 log 1/1 2/3`: what a's disk holds when it starts. */
-  #give(id: string, words: readonly string[]): void {
-    const term = Number(words[0]?.replace("term=", ""));
-    const positions = words.slice(2).map((word) => word.split("/").map(Number));
-    const member = this.tier.member(id);
-    member.disk.hardState = { term, vote: null, commit: 0 };
-    member.disk.entries = positions.map(([index = 0, entryTerm = 0]) => ({
-      index,
-      term: entryTerm,
-      kind: "command",
-      payload: new TextEncoder().encode(`of ${entryTerm}`),
-    }));
-    this.tier.restart(id);
   }
 
   get #ids(): readonly string[] {
@@ -206,6 +191,11 @@ function toOptions(words: readonly string[]): TierOptions & { readonly leader: s
   }
   const split = ids.includes("learners") ? ids.indexOf("learners") : ids.length;
   return { voters: ids.slice(0, split), learners: ids.slice(split + 1), config, leader };
+}
+
+/** Of `3/1` the 1; positions stand in order. */
+function toTerm(position: string): number {
+  return Number(position.split("/")[1]);
 }
 
 /** `vote term=2 last=1/1`: a message of long ago. */

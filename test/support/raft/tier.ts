@@ -126,6 +126,26 @@ export class Tier {
     return lost;
   }
 
+  /** Restarts a member with this on its disk: `terms` are those of its entries, from the first on. */
+  given(id: string, term: number, terms: readonly number[], vote: string | null = null): void {
+    const { disk } = this.member(id);
+    disk.hardState = { term, vote, commit: 0 };
+    disk.entries = terms.map((entryTerm, at) => ({
+      index: at + 1,
+      term: entryTerm,
+      kind: "command",
+      payload: new TextEncoder().encode(`of ${entryTerm}`),
+    }));
+    this.restart(id);
+  }
+
+  /** Terms of a member's entries, from the first on; those that a snapshot replaced are missing. */
+  terms(id: string): readonly number[] {
+    const { base, last } = this.core(id);
+    const count = last.index - base.index;
+    return Array.from({ length: count }, (_, at) => this.core(id).termAt(base.index + at + 1) ?? 0);
+  }
+
   /** What was sent last arrives first. */
   reverse(): void {
     this.#queue.reverse();
