@@ -50,7 +50,7 @@ export class RaftLog {
     return this.#snapshot;
   }
 
-  get history(): Pick<MembershipHistory, "current" | "currentIndex" | "at"> {
+  get history(): Pick<MembershipHistory, "current" | "currentIndex"> {
     return this.#history;
   }
 
