@@ -1,6 +1,7 @@
 import { voterIds } from "../../../coordinator/raft/membership.js";
 import type { MembershipChange } from "../../../coordinator/raft/membership.js";
 import type { Random } from "../../../common/random.js";
+import { encodeCommand } from "./machine.js";
 import type { Member } from "./member.js";
 import type { Tier } from "./tier.js";
 
@@ -24,7 +25,9 @@ export const FAULTS = {
       tier,
       pairs([id], others).filter(([from]) => way < 0.6 || (way < 0.8 ? from === id : from !== id)),
     );
+    if (tier.random() < 0.7) burst(tier);
   },
+  burst: (tier: Tier) => burst(tier),
   /** Two halves that only one member connects. */
   bridge: (tier: Tier) => {
     const bridge = pick(tier.random, tier.ids);
@@ -136,6 +139,19 @@ export function pairs(
   return [...new Set(links)]
     .map((link) => link.split(" ") as [string, string])
     .filter(([from, to]) => from !== to);
+}
+
+/** Whoever believes to lead gets some commands at once, which need not reach anybody else. */
+export function burst(tier: Tier): void {
+  const count = 1 + Math.floor(tier.random() * 8);
+  for (const member of tier.members.values()) {
+    if (!member.isLeader) continue;
+    const payloads = Array.from({ length: count }, (_, at) => {
+      const client = `burst ${member.id} ${tier.timeline.nowMs}`;
+      return encodeCommand({ client, sequence: at + 1, key: "burst", op: "write", value: `${at}` });
+    });
+    member.ask(`is given ${count} commands`, (core) => core.propose(payloads));
+  }
 }
 
 function cutFor(tier: Tier, links: readonly (readonly [string, string])[]): void {

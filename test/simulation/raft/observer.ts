@@ -170,6 +170,12 @@ export class Observer {
       "applied without a hole",
       () => `${member.id}: ${entry.index} after ${afterIndex}`,
     );
+    must(
+      member.disk.holds(entry),
+      "applied entries are durable here",
+      () =>
+        `${member.id} applies ${entry.index} of term ${entry.term}; on disk: ${JSON.stringify(member.disk.last)}`,
+    );
     this.#mustBeCommitted(member.id, entry, "state machine safety");
   }
 

@@ -2,7 +2,7 @@ import type { Random } from "../../../common/random.js";
 import { seededRandom } from "../../../common/random.js";
 import { judge } from "../../support/linearizability/checker.js";
 import { formatHistory } from "../../support/linearizability/history.js";
-import { FAULT_NAMES, pairs, pick, strikeUntil } from "./faults.js";
+import { burst, FAULT_NAMES, pairs, pick, strikeUntil } from "./faults.js";
 import type { FaultName } from "./faults.js";
 import { Tier } from "./tier.js";
 import { must, Violation } from "./violation.js";
@@ -94,7 +94,7 @@ function runLiveness(tier: Tier): void {
   tier.startClients(2, electionMs * 0.2);
   strikeUntil(tier, SHORT_FAULTS, electionMs, electionMs * 10);
   tier.run(electionMs * (10 + random() * 4));
-  const quorum = strikeForGood(tier);
+  const quorum = strikeForGood(tier, random() < 0.7 ? divide(tier) : pick(random, tier.ids));
   for (const client of tier.clients) client.stop();
   const probes = tier.clients.length;
   tier.startClients(1, electionMs * 0.1, () => quorum);
@@ -109,17 +109,43 @@ function runLiveness(tier: Tier): void {
     );
   }
   probe?.stop();
-  tier.run(electionMs);
+  tier.run(electionMs * 4);
+  for (const { id, isLeader, disk } of tier.members.values()) {
+    const isStuck = disk.mode === "hung" || disk.mode === "full";
+    must(!(isLeader && isStuck), "a leader whose disk hangs steps down", () => `${id} still leads`);
+  }
 }
 
-/** @returns a quorum whose members are well and reach each other; whatever else is broken, they must go on. */
-function strikeForGood(tier: Tier): readonly string[] {
+/**
+ * Two leaders in a row with logs that differ: the first is cut off with commands that nobody else gets.
+ * @returns the second, or whoever leads.
+ */
+function divide(tier: Tier): string {
+  const { random, network, electionMs } = tier;
+  tier.heal();
+  const before = tier.leader();
+  if (before?.core == null) return pick(random, tier.ids);
+  for (const [from, to] of pairs([before.id], tier.ids)) network.cut(from, to);
+  burst(tier);
+  const untilMs = tier.timeline.nowMs + electionMs * 4;
+  while (tier.leader() === before && tier.timeline.nowMs < untilMs) tier.run(0.5);
+  tier.run(random() ** 3 * electionMs);
+  return tier.leader()?.id ?? before.id;
+}
+
+/** @param last is likely to be left out. @returns a quorum whose members are well and reach each other; whatever else is broken, they must go on. */
+function strikeForGood(tier: Tier, last: string): readonly string[] {
   const { random, network } = tier;
   tier.heal();
-  const ids = shuffled(random, tier.ids);
+  const isLast = (id: string): boolean => id === last;
+  const order = shuffled(random, tier.ids);
+  const ids = random() < 0.6 ? [...order.filter((id) => !isLast(id)), ...order.filter(isLast)] : order;
   const size = Math.floor(ids.length / 2) + 1;
   const quorum = ids.slice(0, size).sort();
   const note: string[] = [];
+  const leader = tier.leader();
+  if (random() < 0.3)
+    leader?.ask("transfers", (core) => core.transferLeadership(pick(random, ids.slice(size))));
   for (const id of ids.slice(size)) {
     const member = tier.member(id);
     const fault = pick(random, [
