@@ -46,6 +46,8 @@ export type RunningAgent = {
    * commands of its checks), and nothing was done.
    */
   readonly reconfigure: (config: AgentConfig) => boolean;
+  /** Coordinators that are not connected are tried at once: what kept them away may be over. */
+  readonly retry: () => void;
 };
 
 /** As often as a coordinator looks at the proxies beside it. Milliseconds. */
@@ -150,7 +152,14 @@ class Agent {
         nodes: this.#nodes.length,
         coordinators: config.coordinators,
       });
-      onStarted?.({ reconfigure: (next) => this.#reconfigure(next) });
+      onStarted?.({
+        reconfigure: (next) => this.#reconfigure(next),
+        retry: () => {
+          for (const stream of this.#coordinators.streams()) {
+            if (!stream.isConnected) stream.introduceAgain();
+          }
+        },
+      });
       await Promise.all([this.#coordinators.run(signal), this.#lookForDrift(signal)]);
     } finally {
       this.#schedule.close();
@@ -179,6 +188,7 @@ class Agent {
     const needsStart =
       config.id !== before.id ||
       config.stateDir !== before.stateDir ||
+      !isDeepStrictEqual(config.tls, before.tls) ||
       config.coordinators.length === 0 ||
       !isDeepStrictEqual(config.execChecks, before.execChecks);
     if (needsStart) return false;

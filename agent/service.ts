@@ -5,8 +5,8 @@ import { systemClock } from "../common/clock.js";
 import { enterService } from "../common/daemon/service.js";
 import type { Logger } from "../common/logger.js";
 import { systemRandom } from "../common/random.js";
-import type { RunningAgent } from "./agent.js";
 import { runAgent } from "./main.js";
+import type { RunningAgentProgram } from "./main.js";
 
 export type ServiceRequest = {
   readonly program: string;
@@ -30,16 +30,19 @@ export async function runAgentService(request: ServiceRequest): Promise<void> {
   let config = request.config;
   /** What to go back to when the new configuration turns out not to start. */
   let proven: AgentConfig | null = null;
-  let running: RunningAgent | null = null;
+  let running: RunningAgentProgram | null = null;
   const service = enterService({
     program: request.program,
     logger,
     pidFile: request.pidFile,
     onStop: () => stopping.abort(),
-    onReload: () => {
+    onReload: async () => {
       const before = config;
       try {
-        config = readFileConfig(file).agent;
+        const next = readFileConfig(file).agent;
+        // Files that are no longer named may be gone.
+        if (isDeepStrictEqual(next.tls, before.tls)) await running?.reloadTls();
+        config = next;
       } catch (error) {
         logger.error("config.reload_failed", { file, error });
         return;

@@ -14,6 +14,7 @@ import type { Logger } from "../common/logger.js";
 import type { ApplyOutcome, Bundle } from "../common/model/delivery.js";
 import type { ObservationReport } from "../common/model/observation.js";
 import type { Random } from "../common/random.js";
+import type { TlsSource } from "../common/tls/source.js";
 import { decodeNode } from "../common/wire/assignment.js";
 import { decodeBundle } from "../common/wire/bundle.js";
 import { fromDuration, fromUint64, toUint64 } from "../common/wire/values.js";
@@ -33,15 +34,20 @@ export type Connect = (
   signal: AbortSignal,
 ) => AsyncIterable<ConnectResponse>;
 
-/** One connection per attempt: when the stream ends, nothing of it stays behind. */
-export const connectGrpc: Connect = async function* (address, requests, signal) {
-  const client = createGrpcClient(AgentService, address, { messageBytesMax: RESPONSE_BYTES_MAX });
-  try {
-    yield* client.call.connect(requests, { signal });
-  } finally {
-    client.close();
-  }
-};
+/**
+ * One connection per attempt: when the stream ends, nothing of it stays behind, and the next attempt shows the
+ * certificate that is the newest then. Null: without TLS.
+ */
+export function connectGrpc(tls: TlsSource | null): Connect {
+  return async function* (address, requests, signal) {
+    const client = createGrpcClient(AgentService, address, { messageBytesMax: RESPONSE_BYTES_MAX, tls });
+    try {
+      yield* client.call.connect(requests, { signal });
+    } finally {
+      client.close();
+    }
+  };
+}
 /** An assignment of 10,000 nodes has about 5 MB. */
 const RESPONSE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -291,6 +297,8 @@ function isRefusal(error: ClusterduckError): boolean {
     case "VERSION_UNSUPPORTED":
     case "INVALID_ARGUMENT":
     case "CONFLICT":
+    case "UNAUTHENTICATED":
+    case "PERMISSION_DENIED":
       return true;
     default:
       return false;

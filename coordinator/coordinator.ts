@@ -1,10 +1,13 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../common/clock.js";
 import { parseConfigText } from "../common/config/load.js";
 import { createGrpcServer } from "../common/grpc/server.js";
 import type { Logger } from "../common/logger.js";
-import { networkIdentity } from "../common/net/host-identity.js";
+import { localAddresses, networkIdentity } from "../common/net/host-identity.js";
 import type { Random } from "../common/random.js";
+import { openTlsSource } from "../common/tls/source.js";
 import { VERSION } from "../common/version.js";
+import { advertisedAddress } from "./addresses.js";
 import { createCheck } from "../checks/registry.js";
 import { createSchedule } from "../checks/schedule/create.js";
 import { haproxyApplierFactory } from "../appliers/haproxy/applier.js";
@@ -63,6 +66,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     for (const closer of closers.reverse().splice(0)) await closer();
   };
   try {
+    const tls =
+      config.tls === null
+        ? null
+        : await openTlsSource({
+            config: config.tls,
+            expected: { role: "member", name: config.id },
+            clock,
+            logger: logger.child("tls"),
+          });
+    if (tls !== null) closers.push(() => tls.close());
+
     const log = await openSingleMemberLog({
       dir: config.dataDir,
       memberId: config.id,
@@ -85,12 +99,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const declarations = new Declarations({ replica, log, clock, logger: logger.child("agents") });
     closers.push(() => declarations.close());
     let grpcAddress = "";
+    let advertised = "";
     const fleet = createFleet({
       coordinatorId: config.id,
       version: VERSION,
       networkIdentity: networkIdentity(),
       replica,
-      members: () => [{ id: config.id, agentAddress: grpcAddress }],
+      members: () => [{ id: config.id, agentAddress: advertised }],
       onDeclared: (agentId, nodes) => declarations.declare(agentId, nodes),
       clock,
       logger: logger.child("agents"),
@@ -149,7 +164,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       coordinatorId: config.id,
       version: VERSION,
       get address() {
-        return grpcAddress;
+        return advertised;
       },
       startedAtMs: clock.monotonicMs(),
       clock: leaderTime,
@@ -160,18 +175,26 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       knowledge: loop,
       balancers: delivery,
       parseConfig: (yaml) => parseConfigText(yaml, "configuration", options.env),
+      tls,
       takeSnapshot: () => exportSnapshot(replica, log, { memberId: config.id, clock }),
     };
     const server = await createGrpcServer({
       listen: config.grpc,
       logger: logger.child("grpc"),
       services: [fleet.service, controlService(context)],
+      tls,
     });
     grpcAddress = server.address;
+    advertised = advertisedAddress({
+      listen: config.grpc,
+      port: server.port,
+      advertise: config.advertise,
+      hostAddresses: localAddresses(),
+    });
     closers.push(() => server.close());
 
     const metrics = createMetrics(context);
-    const http = config.http === null ? null : await startHttpServer(config.http, context, metrics);
+    const http = config.http === null ? null : await startHttpServer(config.http, context, metrics, tls);
     if (http !== null) closers.push(() => http.close());
 
     logger.info("coordinator.started", {
@@ -187,6 +210,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       grpcAddress,
       httpAddress: http?.address ?? null,
       reload: async (next) => {
+        // Files that are no longer named may be gone; the new ones are taken at the next start.
+        if (isDeepStrictEqual(next.config.coordinator.tls, config.tls)) await tls?.reload();
         const hasChanged = await takeFileConfig(replica, next);
         metrics.recordReload(true);
         declarations.review();

@@ -1,9 +1,13 @@
+import { systemClock } from "../common/clock.js";
 import { readFileConfig } from "../common/config/load.js";
 import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.js";
 import { EXIT } from "../common/exit-code.js";
 import { createGrpcClient } from "../common/grpc/client.js";
+import { silentLogger } from "../common/logger.js";
+import { readTlsOnce } from "../common/tls/source.js";
 import { toPlain } from "../common/wire/plain.js";
 import { ControlService, GetStatusResponseSchema } from "../proto/gen/clusterduck/v1/control_pb.js";
+import { ownAddress } from "./addresses.js";
 
 const TIMEOUT_MS = 5_000;
 
@@ -13,9 +17,18 @@ export function addStatusCommand({ program, io, exit, withFile }: DaemonCommands
     .description("show whether the one that this configuration describes runs, and how it is")
     .option("--json", "everything, as JSON")
     .action(async (flags: CommonFlags & { json?: true }) => {
-      const { host, port } = readFileConfig(flags.config).coordinator.grpc;
-      const address = host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-      const client = createGrpcClient(ControlService, address);
+      const { grpc, tls: tlsConfig, id } = readFileConfig(flags.config).coordinator;
+      const address = ownAddress(grpc, grpc.port);
+      const tls =
+        tlsConfig === null
+          ? null
+          : await readTlsOnce({
+              config: tlsConfig,
+              expected: { role: "member", name: id },
+              clock: systemClock,
+              logger: silentLogger,
+            });
+      const client = createGrpcClient(ControlService, address, { tls });
       try {
         const status = await client.call.getStatus({}, { timeoutMs: TIMEOUT_MS });
         if (flags.json === true) {

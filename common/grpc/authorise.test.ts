@@ -6,7 +6,12 @@ import { authorise } from "./authorise.js";
 
 const who = (role: PeerRole, cluster = "prod"): PeerIdentity => ({ role, name: "x1", cluster });
 const ask = (callers: readonly PeerRole[] | null, caller: PeerIdentity | null) =>
-  authorise({ service: "clusterduck.v1.AgentService", callers, caller, cluster: "prod" });
+  authorise({
+    service: "clusterduck.v1.AgentService",
+    callers,
+    caller,
+    own: { role: "member", name: "c1", cluster: "prod" },
+  });
 
 test("a service takes its own callers and no others, and says what it wants", () => {
   for (const role of PEER_ROLES) {
@@ -29,6 +34,12 @@ test("a service whose callers nobody named takes nobody, one for all takes every
     assert.match(ask([], who(role))?.message ?? "", /wants none at all/);
     assert.equal(ask(null, who(role)), null);
   }
+});
+
+test("a coordinator may ask itself, another member may not ask it", () => {
+  assert.equal(ask(["client"], { role: "member", name: "c1", cluster: "prod" }), null);
+  assert.notEqual(ask(["client"], { role: "member", name: "c2", cluster: "prod" }), null);
+  assert.notEqual(ask(["client"], { role: "agent", name: "c1", cluster: "prod" }), null);
 });
 
 test("neither another tier nor a certificate without identity is let in, whatever the service", () => {

@@ -10,26 +10,28 @@ export type Authorisation = {
   readonly callers: readonly PeerRole[] | null;
   /** Null: the certificate is trusted, but says not who its holder is. */
   readonly caller: PeerIdentity | null;
-  /** Our own tier. */
-  readonly cluster: string;
+  /** Of the server. */
+  readonly own: PeerIdentity;
 };
 
 /** Whether a caller may go on; if not, what to tell it about its certificate. */
-export function authorise({ service, callers, caller, cluster }: Authorisation): ClusterduckError | null {
+export function authorise({ service, callers, caller, own }: Authorisation): ClusterduckError | null {
   const needed = callers?.[0] ?? "client";
   if (caller === null) {
     return denied(
-      `it says not whose it is: it has no name like clusterduck://${cluster}/${needed}/NAME`,
+      `it says not whose it is: it has no name like clusterduck://${own.cluster}/${needed}/NAME`,
       `Make another with ${issueCommand(needed)}`,
     );
   }
-  if (caller.cluster !== cluster) {
+  if (caller.cluster !== own.cluster) {
     return denied(
-      `it is for ${describeIdentity(caller)} of "${caller.cluster}", and this is "${cluster}"`,
+      `it is for ${describeIdentity(caller)} of "${caller.cluster}", and this is "${own.cluster}"`,
       "Check the address: it leads to another tier",
     );
   }
   if (callers === null || callers.includes(caller.role)) return null;
+  // Whoever has a coordinator's key is that coordinator: `duck-coordinator status` asks with it.
+  if (caller.role === own.role && caller.name === own.name) return null;
   const short = service.split(".").at(-1) ?? service;
   return denied(
     `it is for ${describeIdentity(caller)}, and ${short} wants ${callers.length === 0 ? "none at all" : `one for ${withArticle(callers)}`}`,

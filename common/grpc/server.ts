@@ -21,7 +21,7 @@ import { HealthImplementation } from "grpc-health-check";
 import type { ListenConfig } from "../config/model.js";
 import { ClusterduckError, messageOf } from "../errors.js";
 import type { Logger } from "../logger.js";
-import { isLoopbackHost } from "../net/loopback.js";
+import { assertMayListen } from "../tls/demand.js";
 import { describeIdentity } from "../tls/identity.js";
 import type { PeerRole } from "../tls/identity.js";
 import type { TlsSource } from "../tls/source.js";
@@ -69,7 +69,7 @@ const GRACE_MS = 2_000;
 export async function createGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const { listen, logger, services } = options;
   const tls = options.tls ?? null;
-  if (tls === null) assertLoopback(listen);
+  assertMayListen(listen, tls !== null);
   quietenGrpc();
   const messageBytesMax = options.messageBytesMax ?? MESSAGE_BYTES_MAX;
   const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
@@ -131,17 +131,6 @@ export async function createGrpcServer(options: GrpcServerOptions): Promise<Grpc
   };
 }
 
-function assertLoopback(listen: ListenConfig): void {
-  if (isLoopbackHost(listen.host)) return;
-  throw new ClusterduckError(
-    "LISTEN_FAILED",
-    `Cannot listen on ${hostPort(listen.host, listen.port)}: without TLS only a loopback address is allowed`,
-    {
-      hint: `Make certificates with \`duckctl tls init\`, or listen on 127.0.0.1:${listen.port} or [::1]:${listen.port}`,
-    },
-  );
-}
-
 async function startTls(server: Server, options: Parameters<typeof listenTls>[1]): Promise<TlsListener> {
   try {
     return await listenTls(server, options);
@@ -178,7 +167,7 @@ function gate(
           service,
           callers: callers.get(service) ?? null,
           caller,
-          cluster: options.tls.material.identity.cluster,
+          own: options.tls.material.identity,
         });
         if (denied === null) {
           next(metadata);

@@ -7,8 +7,7 @@ import type { ListenConfig } from "../config/model.js";
 import { ClusterduckError, messageOf } from "../errors.js";
 import type { Logger } from "../logger.js";
 import { describeCertificate, readCertificate } from "../tls/certificate.js";
-import { nameOf } from "../tls/material.js";
-import type { TlsMaterial } from "../tls/material.js";
+import { contextOptions, nameOf } from "../tls/material.js";
 import type { TlsSource } from "../tls/source.js";
 import { complaintOfPeer } from "../tls/words.js";
 import { RefusalLog } from "./refusals.js";
@@ -125,11 +124,6 @@ export async function listenTls(server: Server, options: TlsListenOptions): Prom
       for (const socket of sockets) socket.destroy();
     },
   };
-}
-
-/** Both ends are ours, so there is no older version to be kind to. */
-export function contextOptions({ ca, cert, key }: TlsMaterial) {
-  return { ca, cert, key, minVersion: "TLSv1.3" } as const;
 }
 
 function refusalFor(

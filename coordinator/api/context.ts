@@ -4,6 +4,7 @@ import type { FileConfig } from "../../common/config/model.js";
 import type { Ballot, BallotEvidence } from "../../common/model/cut.js";
 import type { NodeRef } from "../../common/model/node.js";
 import type { Facts } from "../../common/model/observation.js";
+import type { TlsSource } from "../../common/tls/source.js";
 import type { Fleet } from "../agents/fleet.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { Replica } from "../replica.js";
@@ -22,6 +23,8 @@ export type ControlContext = {
   readonly schedule: Pick<Schedule, "runOnce" | "selfDoubt">;
   readonly knowledge: NodeKnowledge;
   readonly balancers: BalancerLedger;
+  /** Null or left out: without TLS. */
+  readonly tls?: TlsSource | null;
   /** Reads a configuration as the daemon would. @throws ClusterduckError CONFIG_INVALID with every problem. */
   readonly parseConfig: (yaml: string) => FileConfig;
   /** The position of the newest snapshot and its bytes. */

@@ -1,6 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
+import { describeCertificate } from "../../common/tls/certificate.js";
+import { isDue } from "../../common/tls/source.js";
+import { RENEW, complaintOfTime, remaining } from "../../common/tls/words.js";
 import type { ProblemSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { BalancerStatus, ControlContext } from "./context.js";
 
@@ -16,10 +19,29 @@ export function problemsOf(context: ControlContext): Problem[] {
     ...agentProblems(context),
     ...runProblems(context),
     ...doubtProblems(context),
+    ...certificateProblems(context),
   ];
   return found.sort(
     (left, right) => Number(left.severity === "warning") - Number(right.severity === "warning"),
   );
+}
+
+function certificateProblems({ tls, coordinatorId }: ControlContext): Problem[] {
+  if (tls === null || tls === undefined) return [];
+  const { own, authorities } = tls.material;
+  const wallMs = tls.wallMs();
+  return [own, ...authorities].flatMap((certificate): Problem[] => {
+    const subject = `coordinator ${coordinatorId}`;
+    const hint = certificate.isAuthority ? `${RENEW} --authority` : RENEW;
+    const complaint = complaintOfTime(certificate, wallMs);
+    if (complaint !== null) {
+      const message = `Nobody can trust it: ${complaint.message}`;
+      return [{ severity: "error", subject, message, hint }];
+    }
+    if (!isDue(certificate, wallMs)) return [];
+    const message = `The certificate of ${describeCertificate(certificate)} ends in ${remaining(certificate, wallMs)}`;
+    return [{ severity: "warning", subject, message, hint }];
+  });
 }
 
 function leadershipProblems({ log }: ControlContext): Problem[] {

@@ -1,6 +1,11 @@
-import type { RunningAgent } from "../../agent/agent.js";
+import { isDeepStrictEqual } from "node:util";
+
 import { runAgent } from "../../agent/main.js";
+import type { RunningAgentProgram } from "../../agent/main.js";
 import type { AgentConfig } from "../../common/config/model.js";
+import { ClusterduckError } from "../../common/errors.js";
+import { issueCommand } from "../../common/tls/words.js";
+import { ownAddress } from "../addresses.js";
 import { startCoordinator } from "../coordinator.js";
 import type { CoordinatorOptions, RunningCoordinator } from "../coordinator.js";
 import type { ConfigFile } from "../file-config.js";
@@ -11,16 +16,27 @@ import type { ConfigFile } from "../file-config.js";
  * @throws ClusterduckError as `startCoordinator` and `runAgent`; nothing is left running then.
  */
 export async function startEmbedded(options: CoordinatorOptions): Promise<RunningCoordinator> {
+  const { agent: agentConfig, coordinator: coordinatorConfig } = options.file.config;
+  if (coordinatorConfig.tls !== null && agentConfig.tls === null) {
+    throw new ClusterduckError(
+      "CONFIG_INVALID",
+      "Cannot start the embedded agent: coordinator.tls is set and agent.tls is not",
+      {
+        hint: `Make it a certificate with ${issueCommand("agent", agentConfig.id)} and name the files as agent.tls`,
+      },
+    );
+  }
+  const listen = coordinatorConfig.grpc;
   const coordinator = await startCoordinator(options);
   const abort = new AbortController();
   let running: Promise<void> = Promise.resolve();
   const configOf = (file: ConfigFile): AgentConfig => ({
     ...file.config.agent,
-    coordinators: [coordinator.grpcAddress],
+    coordinators: [ownAddress(listen, Number(coordinator.grpcAddress.split(":").at(-1)))],
   });
-  let agent: RunningAgent;
+  let agent: RunningAgentProgram;
   try {
-    agent = await new Promise<RunningAgent>((resolve, reject) => {
+    agent = await new Promise<RunningAgentProgram>((resolve, reject) => {
       running = runAgent({
         config: configOf(options.file),
         clock: options.clock,
@@ -40,6 +56,7 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
     ...coordinator,
     reload: async (file) => {
       const result = await coordinator.reload(file);
+      if (isDeepStrictEqual(file.config.agent.tls, agentConfig.tls)) await agent.reloadTls();
       if (!agent.reconfigure(configOf(file)))
         options.logger.warn("agent.needs_restart", { agent: file.config.agent.id });
       return result;

@@ -20,6 +20,7 @@ export function createMetrics(context: ControlContext): Metrics {
   addTierGauges(registry, context);
   addDeliveryGauges(registry, context);
   addEntryCounters(registry, context);
+  addCertificateGauge(registry, context);
   const reload = gauge(
     registry,
     "config_last_reload_successful",
@@ -114,6 +115,19 @@ function addDeliveryGauges(registry: Registry, { balancers }: ControlContext): v
   gauge(registry, "reload_seconds", "How long the newest delivery took", labels, (self) =>
     eachProxy(self, (proxy) => proxy.durationMs / 1000),
   );
+}
+
+function addCertificateGauge(registry: Registry, { tls }: ControlContext): void {
+  if (tls === null || tls === undefined) return;
+  const help = "When a certificate ends, seconds since the Unix epoch";
+  gauge(registry, "cert_not_after_timestamp_seconds", help, ["certificate"], (self) => {
+    const { own, authorities } = tls.material;
+    self.set({ certificate: "own" }, own.notAfterMs / 1000);
+    self.set(
+      { certificate: "authority" },
+      Math.min(...authorities.map(({ notAfterMs }) => notAfterMs)) / 1000,
+    );
+  });
 }
 
 function addEntryCounters(registry: Registry, { replica }: ControlContext): void {

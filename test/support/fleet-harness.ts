@@ -296,7 +296,7 @@ export async function startAgent(
       (() => {
         throw new Error("Not part of this test");
       }),
-    connect: options.connect ?? connectGrpc,
+    connect: options.connect ?? connectGrpc(null),
     onStarted,
     ...(options.observeEveryMs === undefined ? {} : { observeEveryMs: options.observeEveryMs }),
   });
