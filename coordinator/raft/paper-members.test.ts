@@ -161,6 +161,7 @@ describe("dissertation, section 4.1, safety of membership changes", () => {
     tier.crash("c");
     assert.equal(findMember(tier.core("d").membership, "d")?.role, "learner");
 
+    tier.tick(["d"], 10);
     tier.at("b", (core) => core.campaign());
     tier.settle();
 
