@@ -18,6 +18,7 @@ import type { NewSegment, Segment, SegmentName } from "./segment.js";
 import {
   headerMembers,
   listSnapshots,
+  membersOf,
   readSnapshotFile,
   snapshotPath,
   writeSnapshotFile,
@@ -196,13 +197,11 @@ export class LogStorage {
   }
 
   /** @throws ClusterduckError LOG_CORRUPT naming file and offset. */
-  async loadSnapshot(): Promise<LogSnapshot | null> {
+  async loadSnapshot(): Promise<(LogSnapshot & { readonly membership: Membership }) | null> {
     if (this.#base.index === 0) return null;
-    const { last, data } = await readSnapshotFile(
-      this.#options.disk,
-      snapshotPath(this.#options.directory, this.#base),
-    );
-    return { last, data };
+    const { disk, directory } = this.#options;
+    const { last, data, header } = await readSnapshotFile(disk, snapshotPath(directory, this.#base));
+    return { last, data, membership: membersOf(header) };
   }
 
   #afterSnapshots(work: () => Promise<void>): Promise<void> {

@@ -36,6 +36,11 @@ export function headerMembers(
   return { members: voterIds(membership), membership };
 }
 
+/** A coordinator alone was its own only voter. */
+export function membersOf({ membership, members }: SnapshotHeader): Membership {
+  return membership ?? members.map((id) => ({ id, role: "voter", address: "" }));
+}
+
 export type SnapshotName = { readonly file: string; readonly last: LogPosition };
 
 export type DecodedSnapshot =

@@ -1,0 +1,38 @@
+import { ClusterduckError, messageOf } from "../../common/errors.js";
+
+/** What whoever asks something of the log can be told. `action` begins with a capital: "Cannot propose". */
+
+export function stopping(action: string): ClusterduckError {
+  return new ClusterduckError("STOPPING", `${action}: the coordinator is stopping`);
+}
+
+/** Nothing has happened. */
+export function noLeader(action: string, waitedMs: number): ClusterduckError {
+  return new ClusterduckError(
+    "NOT_LEADER",
+    `${action}: no leader was found within ${Math.round(waitedMs)} ms`,
+    { hint: "A majority of the coordinators must run and reach each other: duckctl coordinators list" },
+  );
+}
+
+export function outcomeUnknown(action: string, why: string): ClusterduckError {
+  return new ClusterduckError("UNREACHABLE", `${action} for certain: ${why}; it may still happen`, {
+    hint: "Look whether it has happened before asking again",
+  });
+}
+
+/** Nothing has happened. */
+export function overloaded(action: string, waitingBytes: number): ClusterduckError {
+  return new ClusterduckError("OVERLOADED", `${action}: ${waitingBytes} bytes of changes wait already`, {
+    hint: "Ask again in a moment; while a majority of the coordinators is away, nothing is taken on",
+  });
+}
+
+export function failed(action: string, failure: unknown): ClusterduckError {
+  const hint = failure instanceof ClusterduckError ? failure.hint : undefined;
+  return new ClusterduckError(
+    "DISK_FAILED",
+    `${action}: the log has stopped after a failure (${messageOf(failure)})`,
+    { cause: failure, ...(hint === undefined ? {} : { hint }) },
+  );
+}

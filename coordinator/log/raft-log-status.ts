@@ -1,0 +1,103 @@
+import type { Position } from "../raft/entry.js";
+import type { ProgressState } from "../raft/progress.js";
+import type { Role } from "../raft/ready.js";
+import type { PeerStatus as CorePeer, RaftStatus } from "../raft/status.js";
+import type { LogStatus, PeerStatus } from "./replicated-log.js";
+import type { RaftRunner } from "./runner.js";
+import type { LogStorage } from "./storage/log-storage.js";
+import type { PeerLink } from "./transport/peer-transport.js";
+
+/** How the leader replicates to a peer, and how this member reaches it. */
+export type RaftPeerStatus = PeerStatus & {
+  /** Null unless this member leads; for itself too. */
+  readonly replication: {
+    readonly state: ProgressState;
+    readonly nextIndex: number;
+    readonly inflightMessages: number;
+    /** It denies what it has acknowledged: its disk was wiped. Remove it, and add it under another id. */
+    readonly hasForgotten: boolean;
+  } | null;
+  /** Null for this member itself. */
+  readonly link: Omit<PeerLink, "id"> | null;
+};
+
+/** Everything an operator may want to know of one member's log. */
+export type RaftLogStatus = Omit<LogStatus, "peers"> & {
+  readonly role: Role;
+  readonly term: number;
+  readonly leaderId: string | null;
+  readonly votedFor: string | null;
+  readonly lastIndex: number;
+  /** Entries up to here are on this member's disk. */
+  readonly persistedIndex: number;
+  /** Entries up to here are committed, on this disk, and handed to the state machine. */
+  readonly appliedIndex: number;
+  readonly snapshot: Position;
+  /** Bytes of entries that wait for a quorum. */
+  readonly uncommittedBytes: number;
+  /** Bytes of proposals made on this member that have no answer yet. */
+  readonly pendingBytes: number;
+  /** Milliseconds since a leader, and with it a quorum, was known; 0 while one is. */
+  readonly leaderlessMs: number;
+  /** Null unless this member leads and hands over. */
+  readonly transferringTo: string | null;
+  /** Whether the members in `peers` are committed. */
+  readonly isMembershipSettled: boolean;
+  /** What is wrong with this member's disk, in words; null: nothing. */
+  readonly diskProblem: string | null;
+  readonly peers: readonly RaftPeerStatus[];
+};
+
+export type StatusSource = {
+  readonly core: RaftStatus;
+  readonly storage: LogStorage;
+  readonly runner: RaftRunner;
+  readonly links: readonly PeerLink[];
+  readonly delivered: number;
+  readonly pendingBytes: number;
+};
+
+export function raftLogStatus(source: StatusSource): RaftLogStatus {
+  const { core, storage, runner, delivered } = source;
+  return {
+    commitIndex: core.commit,
+    firstIndex: storage.base.index + 1,
+    bytes: storage.bytes,
+    role: core.role,
+    term: core.term,
+    leaderId: core.leaderId,
+    votedFor: core.vote,
+    lastIndex: core.last.index,
+    persistedIndex: core.persisted,
+    appliedIndex: delivered,
+    snapshot: storage.base,
+    uncommittedBytes: core.uncommittedBytes,
+    pendingBytes: source.pendingBytes,
+    leaderlessMs: runner.leaderlessMs,
+    transferringTo: core.transferringTo,
+    isMembershipSettled: core.membershipIndex <= core.commit,
+    diskProblem: (storage.failure ?? runner.diskFull)?.message ?? null,
+    peers: core.membership.map((member): RaftPeerStatus => {
+      const isSelf = member.id === core.id;
+      const progress = core.peers.find(({ id }) => id === member.id);
+      return {
+        ...member,
+        silentMs: isSelf ? 0 : runner.silentMs(member.id),
+        matchIndex: isSelf ? core.persisted : (progress?.match ?? null),
+        replication: replicationOf(progress),
+        link: isSelf ? null : linkOf(source.links, member.id),
+      };
+    }),
+  };
+}
+
+function replicationOf(progress: CorePeer | undefined): RaftPeerStatus["replication"] {
+  if (progress === undefined) return null;
+  const { state, next, inflightMessages, hasForgotten } = progress;
+  return { state, nextIndex: next, inflightMessages, hasForgotten };
+}
+
+function linkOf(links: readonly PeerLink[], id: string): RaftPeerStatus["link"] {
+  const link = links.find((each) => each.id === id);
+  return link === undefined ? null : { ...link };
+}

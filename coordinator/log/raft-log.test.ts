@@ -1,0 +1,343 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../common/clock.js";
+import { silentLogger } from "../../common/logger.js";
+import { seededRandom } from "../../common/random.js";
+import { SimulatedDisk } from "../../test/support/simulated-disk.js";
+import { until } from "../../test/support/until.js";
+import type { Membership } from "../raft/membership.js";
+import { openRaftLog } from "./raft-log.js";
+import type { RaftLog } from "./raft-log.js";
+import type { LogEntry } from "./replicated-log.js";
+import { MemoryNetwork } from "./transport/memory-transport.js";
+
+test("three members elect a leader and commit what any of them is asked to", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+
+  const positions = await Promise.all(
+    tier.logs().map((log, at) => log.propose(bytes(`from ${at}`)).then(({ index }) => index)),
+  );
+
+  assert.equal(new Set(positions).size, 3);
+  const last = Math.max(...positions);
+  for (const log of tier.logs()) {
+    const texts = (await read(log, 0, last)).map(({ payload }) => new TextDecoder().decode(payload));
+    assert.deepEqual(texts.filter((text) => text !== "").sort(), ["from 0", "from 1", "from 2"]);
+  }
+  assert.equal(leader.leadership().isLeader, true);
+});
+
+test("a read barrier on a follower covers what was acknowledged before", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  const follower = tier.followers()[0]!;
+
+  const { index } = await leader.propose(bytes("a"));
+  const barrier = await follower.readBarrier();
+
+  assert.ok(barrier >= index);
+});
+
+test("when the leader is cut off the others go on, and it follows them when it is back", async (context) => {
+  const tier = await openTier(context, 3);
+  const old = await tier.leader();
+  const oldId = tier.idOf(old);
+  await old.propose(bytes("before"));
+
+  tier.network.cutOff(oldId);
+  const orphan = old.propose(bytes("lost")).then(
+    () => "committed",
+    (error: { code: string }) => error.code,
+  );
+  const leader = await tier.leader((log) => log !== old);
+  const { index } = await leader.propose(bytes("after"));
+  tier.network.heal(oldId);
+
+  assert.ok(["committed", "UNREACHABLE"].includes(await orphan));
+  await until(() => old.status().commitIndex >= index, "the old leader follows");
+  assert.equal(old.leadership().isLeader, false);
+  const entries = await read(old, 0, index);
+  assert.deepEqual(
+    entries.map(({ term }) => term),
+    (await read(leader, 0, index)).map(({ term }) => term),
+  );
+});
+
+test("proposals without a quorum are refused as unknown in time, and reads as unreachable", async (context) => {
+  const tier = await openTier(context, 3, { timeoutMs: 400 });
+  const leader = await tier.leader();
+  for (const follower of tier.followers()) tier.network.cutOff(tier.idOf(follower));
+
+  const proposal = leader.propose(bytes("a"));
+
+  await assert.rejects(proposal, { code: "UNREACHABLE", message: /may still happen/ });
+  await assert.rejects(leader.readBarrier(), { code: "UNREACHABLE" });
+  await until(() => leader.leadership().leaderId === null, "the leader steps down");
+  await assert.rejects(leader.propose(bytes("b")), { code: "NOT_LEADER", message: /no leader was found/ });
+});
+
+test("leadership is handed over on request, and when the leader closes", async (context) => {
+  const tier = await openTier(context, 3);
+  const first = await tier.leader();
+  const wanted = tier.followers()[0]!;
+
+  await first.transferLeadership(tier.idOf(wanted));
+  assert.equal(wanted.leadership().isLeader, true);
+  assert.equal(first.leadership().leaderId, tier.idOf(wanted));
+
+  const before = performance.now();
+  await wanted.close();
+  const next = await tier.leader((log) => log !== wanted);
+  assert.ok(performance.now() - before < 250, "far below an election timeout");
+  await next.propose(bytes("a"));
+});
+
+test("a member is added, caught up with a snapshot, promoted, and removed", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  for (let at = 0; at < 30; at++) await leader.propose(bytes(`entry ${at}`));
+  const { index } = await leader.propose(bytes("last"));
+  const { term } = leader.leadership();
+  for (const log of tier.logs()) {
+    await until(() => log.status().appliedIndex >= index, "all is applied");
+    await log.saveSnapshot({ last: { index, term }, data: bytes("the state") });
+  }
+  // A restart drops what the core keeps before the snapshot.
+  for (const id of ["c1", "c2", "c3"]) await tier.restart(id);
+  const next = await tier.leader();
+  await next.changeMembership({ kind: "add", id: "c4", address: "c4:1" });
+
+  const joined = await tier.open("c4", null);
+  await until(() => {
+    const { state } = next.status().peers.find(({ id }) => id === "c4")?.replication ?? {};
+    return state === "replicate" && joined.status().commitIndex >= index;
+  }, "the new member has caught up");
+  await next.changeMembership({ kind: "promote", id: "c4" });
+
+  assert.equal(
+    new TextDecoder().decode((await joined.loadSnapshot())?.data ?? bytes("entries")),
+    "the state",
+  );
+  assert.deepEqual(next.members(), ["c1", "c2", "c3", "c4"]);
+  const removed = tier.followers().find((log) => log !== joined)!;
+  await next.changeMembership({ kind: "remove", id: tier.idOf(removed) });
+  await next.propose(bytes("on"));
+  assert.equal(next.members().length, 3);
+});
+
+test("changes of members that cannot be are refused in words", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  const follower = tier.followers()[0]!;
+
+  await assert.rejects(leader.changeMembership({ kind: "remove", id: "c9" }), {
+    code: "CONFLICT",
+    message: 'Cannot remove coordinator "c9": it is no member',
+  });
+  await assert.rejects(leader.changeMembership({ kind: "add", id: "c1", address: "" }), {
+    message: /member already/,
+  });
+  await assert.rejects(follower.changeMembership({ kind: "remove", id: "c1" }), {
+    code: "NOT_LEADER",
+    message: /leads/,
+  });
+  await assert.rejects(leader.transferLeadership("c9"), { code: "CONFLICT" });
+  await assert.rejects(follower.transferLeadership(null), { code: "NOT_LEADER" });
+});
+
+test("all members that restart agree on what was acknowledged", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  const { index } = await leader.propose(bytes("kept"));
+
+  for (const id of ["c1", "c2", "c3"]) tier.crash(id);
+  for (const id of ["c1", "c2", "c3"]) await tier.open(id);
+  const again = await tier.leader();
+  await again.propose(bytes("more"));
+
+  const entry = (await read(again, index - 1, index))[0];
+  assert.equal(new TextDecoder().decode(entry?.payload), "kept");
+});
+
+test("a leader whose disk is full hands over, and follows again when there is room", async (context) => {
+  const tier = await openTier(context, 3, { segmentBytes: 16 * 1024 });
+  const old = await tier.leader();
+  const disk = tier.disk(tier.idOf(old));
+  await old.propose(bytes("a"));
+
+  disk.capacityBytes = disk.usedBytes();
+  const deadline = performance.now() + 5_000;
+  while (old.leadership().isLeader && performance.now() < deadline) {
+    await old.propose(bytes("x".repeat(3_000))).catch(() => new Promise((resolve) => setTimeout(resolve, 5)));
+  }
+  const leader = await tier.leader((log) => log !== old);
+  const { index } = await leader.propose(bytes("b"));
+  assert.match(old.status().diskProblem ?? "", /bytes are free/);
+
+  disk.capacityBytes = Number.POSITIVE_INFINITY;
+  await until(() => old.status().persistedIndex >= index, "the old leader has it");
+  assert.equal(old.status().diskProblem, null);
+});
+
+test("a leader whose disk hangs steps down, and its tier goes on", async (context) => {
+  const tier = await openTier(context, 3);
+  const old = await tier.leader();
+  const disk = tier.disk(tier.idOf(old));
+
+  disk.holdSyncs();
+  void old.propose(bytes("held")).catch(() => undefined);
+  const leader = await tier.leader((log) => log !== old);
+  const { index } = await leader.propose(bytes("b"));
+  disk.releaseSyncs();
+
+  await until(() => old.status().persistedIndex >= index, "the old leader has it");
+});
+
+test("a failed sync of a follower stops it with its readers, and the others go on", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  const follower = tier.followers()[0]!;
+  const reading = assert.rejects(read(follower, 0, 1_000), { code: "DISK_FAILED" });
+  tier.disk(tier.idOf(follower)).failNext("sync", "DISK_FAILED");
+
+  await leader.propose(bytes("a"));
+
+  await reading;
+  await assert.rejects(follower.propose(bytes("b")), { code: "DISK_FAILED" });
+  await leader.propose(bytes("c"));
+});
+
+test("the status tells of every peer", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+  const { index } = await leader.propose(bytes("a"));
+  await until(
+    () => leader.status().peers.every(({ matchIndex }) => (matchIndex ?? 0) >= index),
+    "all have it",
+  );
+
+  const status = leader.status();
+
+  assert.equal(status.role, "leader");
+  assert.equal(status.leaderlessMs, 0);
+  assert.deepEqual(
+    status.peers.map(({ id, role }) => [id, role]),
+    [
+      ["c1", "voter"],
+      ["c2", "voter"],
+      ["c3", "voter"],
+    ],
+  );
+  for (const peer of status.peers.filter(({ id }) => id !== tier.idOf(leader))) {
+    assert.equal(peer.replication?.state, "replicate");
+    assert.ok((peer.silentMs ?? Number.NaN) < 1_000);
+    assert.equal(peer.link?.isConnected, true);
+  }
+});
+
+type Extra = { readonly timeoutMs?: number; readonly segmentBytes?: number };
+type Context = { after(callback: () => Promise<void>): void };
+
+async function openTier(context: Context, size: number, extra: Extra = {}): Promise<Tier> {
+  const tier = new Tier(size, extra);
+  context.after(() => tier.close());
+  for (let at = 1; at <= size; at++) await tier.open(`c${at}`);
+  return tier;
+}
+
+class Tier {
+  readonly network = new MemoryNetwork();
+  readonly #extra: Extra;
+  readonly #founding: Membership;
+  readonly #disks = new Map<string, SimulatedDisk>();
+  readonly #logs = new Map<string, RaftLog>();
+
+  constructor(size: number, extra: Extra) {
+    this.#extra = extra;
+    this.#founding = Array.from({ length: size }, (_, at) => {
+      return { id: `c${at + 1}`, role: "voter" as const, address: `c${at + 1}:1` };
+    });
+  }
+
+  async open(id: string, founding: Membership | null = this.#founding): Promise<RaftLog> {
+    const log = await openRaftLog({
+      dir: "/log",
+      memberId: id,
+      address: `${id}:1`,
+      clusterId: "t",
+      founding,
+      clock: systemClock,
+      random: seededRandom(Number(id.slice(1))),
+      logger: silentLogger,
+      transport: this.network.join(id),
+      timing: { heartbeatMs: 20, electionMs: 150 },
+      disk: this.disk(id).attach(),
+      segmentBytes: 64 * 1024,
+      reserveBytes: 0,
+      ...this.#extra,
+    });
+    this.#logs.set(id, log);
+    return log;
+  }
+
+  disk(id: string): SimulatedDisk {
+    let disk = this.#disks.get(id);
+    if (disk === undefined) {
+      disk = new SimulatedDisk({ random: seededRandom(7) });
+      this.#disks.set(id, disk);
+    }
+    return disk;
+  }
+
+  logs(): readonly RaftLog[] {
+    return [...this.#logs.values()];
+  }
+
+  idOf(log: RaftLog): string {
+    for (const [id, each] of this.#logs) if (each === log) return id;
+    throw new Error("The log is of no member");
+  }
+
+  followers(): readonly RaftLog[] {
+    return this.logs().filter((log) => !log.leadership().isLeader);
+  }
+
+  async leader(isWanted: (log: RaftLog) => boolean = () => true): Promise<RaftLog> {
+    let found: RaftLog | undefined;
+    await until(() => {
+      found = this.logs().find((log) => log.leadership().isLeader && isWanted(log));
+      return found !== undefined;
+    }, "a leader");
+    return found!;
+  }
+
+  async restart(id: string): Promise<void> {
+    await this.#logs.get(id)?.close();
+    await this.open(id);
+  }
+
+  /** The plug is pulled: what the process awaits never settles. */
+  crash(id: string): void {
+    this.disk(id).crash();
+    void this.#logs.get(id)?.close();
+    this.#logs.delete(id);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.logs().map((log) => log.close()));
+  }
+}
+
+async function read(log: RaftLog, afterIndex: number, toIndex: number): Promise<readonly LogEntry[]> {
+  const entries: LogEntry[] = [];
+  for await (const entry of log.entries(afterIndex, new AbortController().signal)) {
+    entries.push(entry);
+    if (entry.index === toIndex) break;
+  }
+  return entries;
+}
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
