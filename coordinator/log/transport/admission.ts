@@ -1,0 +1,48 @@
+import type { PeerIdentity } from "../../../common/tls/identity.js";
+import { ClusterduckError } from "../../../common/errors.js";
+
+/** Who this member is on the wire. */
+export type OwnName = {
+  readonly memberId: string;
+  /** Empty while the tier has no name: then it is not compared. */
+  readonly clusterId: string;
+};
+
+type Sender = { readonly clusterId: string; readonly from: string; readonly to: string };
+
+/**
+ * Whether what comes from a sender is for us, and really from it. Anything else would let a member that was
+ * copied, or set up with a wrong address, take part in a quorum that it does not belong to.
+ * @throws ClusterduckError CONFLICT or PERMISSION_DENIED, which the sender's operator gets to read.
+ */
+export function admit(own: OwnName, sender: Sender, identity: PeerIdentity | null): void {
+  const { clusterId, from, to } = sender;
+  if (identity !== null && identity.name !== from) {
+    throw new ClusterduckError(
+      "PERMISSION_DENIED",
+      `Cannot take messages of coordinator "${from}": the certificate is that of "${identity.name}"`,
+      { hint: `Give coordinator "${from}" a certificate of its own` },
+    );
+  }
+  if (own.clusterId !== "" && clusterId !== "" && clusterId !== own.clusterId) {
+    throw new ClusterduckError(
+      "CONFLICT",
+      `Cannot take messages of coordinator "${from}": it belongs to cluster ${clusterId}, "${own.memberId}" to ${own.clusterId}`,
+      { hint: `Check the address under which "${from}" looks for "${to}", or its data directory` },
+    );
+  }
+  if (to !== own.memberId) {
+    throw new ClusterduckError(
+      "CONFLICT",
+      `Cannot take messages for coordinator "${to}": this is "${own.memberId}"`,
+      { hint: `Correct the address of "${to}" among the members` },
+    );
+  }
+  if (from === own.memberId) {
+    throw new ClusterduckError(
+      "CONFLICT",
+      `Cannot take messages of coordinator "${from}": this one has the same id`,
+      { hint: "Give each coordinator an id of its own (coordinator.id)" },
+    );
+  }
+}

@@ -1,0 +1,185 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { systemClock } from "../../../common/clock.js";
+import { createGrpcServer } from "../../../common/grpc/server.js";
+import type { GrpcServer } from "../../../common/grpc/server.js";
+import { createLogger, silentLogger } from "../../../common/logger.js";
+import { systemRandom } from "../../../common/random.js";
+import { until } from "../../../test/support/until.js";
+import type { Entry } from "../../raft/entry.js";
+import type { Message, MessageOf } from "../../raft/message.js";
+import { createGrpcTransport } from "./grpc-transport.js";
+import type { GrpcTransport } from "./grpc-transport.js";
+
+test("messages arrive in order, both ways, from the first on", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  two.follow([one]);
+  const sent = Array.from({ length: 500 }, (_, round) => heartbeatReply("c1", "c2", round));
+
+  one.transport.send(sent);
+  two.transport.send([heartbeatReply("c2", "c1", 7)]);
+
+  await until(() => two.messages.length === 500 && one.messages.length === 1, "all have arrived");
+  assert.deepEqual(two.messages, sent);
+});
+
+test("one that knows no address answers over the stream that was opened to it", async (context) => {
+  const leader = await join(context, "c1");
+  const joining = await join(context, "c2");
+  leader.follow([joining]);
+  leader.transport.send([heartbeatReply("c1", "c2", 1)]);
+  await until(() => joining.messages.length === 1, "the leader is heard");
+
+  joining.transport.send([heartbeatReply("c2", "c1", 2)]);
+
+  await until(() => leader.messages.length === 1, "the answer is heard");
+});
+
+test("a peer that was away is found again, and told of as unreachable meanwhile", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  one.transport.send([heartbeatReply("c1", "c2", 1)]);
+  await until(() => two.messages.length === 1, "it is heard");
+
+  await two.server.close(0);
+  await until(() => one.unreachable.includes("c2"), "it is told");
+  const link = one.transport.links()[0];
+  const again = await join(context, "c2", { port: two.server.port });
+  await until(() => one.transport.links()[0]?.isConnected === true, "it is found again");
+  one.transport.send([heartbeatReply("c1", "c2", 2)]);
+
+  assert.equal(link?.isConnected, false);
+  await until(() => again.messages.length === 1, "it is heard again");
+});
+
+test("a member of another cluster is refused in words, on both ends", async (context) => {
+  const one = await join(context, "c1", { clusterId: "A" });
+  const two = await join(context, "c2", { clusterId: "B" });
+
+  one.follow([two]);
+
+  await until(() => one.transport.links()[0]?.problem != null, "it is refused");
+  assert.match(
+    one.transport.links()[0]?.problem ?? "",
+    /Cannot take messages of coordinator "c1": it belongs to cluster A, "c2" to B/,
+  );
+  one.transport.send([heartbeatReply("c1", "c2", 1)]);
+  assert.deepEqual(two.messages, []);
+});
+
+test("an address that leads to another member is told", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+
+  one.transport.follow([{ id: "c3", address: two.server.address }]);
+
+  await until(() => one.transport.links()[0]?.problem != null, "it is refused");
+  assert.match(one.transport.links()[0]?.problem ?? "", /messages for coordinator "c3": this is "c2"/);
+});
+
+test("a peer that does not read makes its messages be dropped, and costs bounded memory", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  const entry: Entry = { index: 1, term: 1, kind: "command", payload: new Uint8Array(1024 * 1024) };
+  const previous = { index: 0, term: 0 };
+  const append: Message = {
+    from: "c1",
+    to: "c2",
+    term: 1,
+    kind: "append",
+    previous,
+    entries: [entry],
+    commit: 0,
+  };
+
+  one.transport.send(Array.from({ length: 100 }, () => append));
+
+  assert.ok((one.transport.links()[0]?.droppedMessages ?? 0) >= 60);
+  await until(() => one.unreachable.includes("c2"), "the core is told");
+});
+
+test("a snapshot of many chunks arrives as it was", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  const data = new Uint8Array(5_500_000).map((_, at) => at % 251);
+
+  const isInstalled = await one.transport.sendSnapshot(snapshotTo("c2"), data);
+
+  assert.equal(isInstalled, true);
+  assert.deepEqual(two.snapshots[0]?.message, snapshotTo("c2"));
+  assert.ok(Buffer.from(data).equals(two.snapshots[0]?.data ?? Buffer.alloc(0)));
+});
+
+test("a snapshot that nobody takes is reported as not installed", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  await two.server.close(0);
+
+  const sending = one.transport.sendSnapshot(snapshotTo("c2"), new Uint8Array(10));
+  one.transport.follow([]);
+  await one.transport.close();
+
+  assert.equal(await sending, false);
+});
+
+type Joined = {
+  readonly transport: GrpcTransport;
+  readonly server: GrpcServer;
+  readonly id: string;
+  readonly messages: Message[];
+  readonly unreachable: string[];
+  readonly snapshots: { readonly message: MessageOf<"installSnapshot">; readonly data: Uint8Array }[];
+  follow(peers: readonly Joined[]): void;
+};
+type Context = { after(callback: () => Promise<void>): void };
+
+async function join(
+  context: Context,
+  id: string,
+  wish: { readonly clusterId?: string; readonly port?: number } = {},
+): Promise<Joined> {
+  const transport = createGrpcTransport({
+    memberId: id,
+    clusterId: wish.clusterId ?? "t",
+    tls: null,
+    electionMs: 1_000,
+    clock: systemClock,
+    random: systemRandom,
+    logger: process.env["DEBUG"] === undefined ? silentLogger : createLogger({ program: id }),
+  });
+  const messages: Message[] = [];
+  const unreachable: string[] = [];
+  const snapshots: Joined["snapshots"] = [];
+  transport.start({
+    onMessages: (arrived) => void messages.push(...arrived),
+    onUnreachable: (peer) => void unreachable.push(peer),
+    onSnapshot: async (message, data) => void snapshots.push({ message, data }),
+  });
+  const server = await createGrpcServer({
+    listen: { host: "127.0.0.1", port: wish.port ?? 0 },
+    logger: silentLogger,
+    services: [transport.service],
+  });
+  context.after(async () => {
+    await transport.close();
+    await server.close(0);
+  });
+  const follow = (peers: readonly Joined[]): void =>
+    transport.follow(peers.map((peer) => ({ id: peer.id, address: peer.server.address })));
+  return { transport, server, id, messages, unreachable, snapshots, follow };
+}
+
+function heartbeatReply(from: string, to: string, round: number): Message {
+  return { from, to, term: 1, kind: "heartbeatReply", round, commit: 0 };
+}
+
+function snapshotTo(to: string): MessageOf<"installSnapshot"> {
+  const membership = [{ id: "c1", role: "voter", address: "" }] as const;
+  return { from: "c1", to, term: 3, kind: "installSnapshot", last: { index: 9, term: 2 }, membership };
+}

@@ -1,0 +1,194 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Clock } from "../../../common/clock.js";
+import { bindService } from "../../../common/grpc/service.js";
+import type { BoundService, CallContext } from "../../../common/grpc/service.js";
+import { ClusterduckError } from "../../../common/errors.js";
+import type { Logger } from "../../../common/logger.js";
+import type { Random } from "../../../common/random.js";
+import type { TlsSource } from "../../../common/tls/source.js";
+import { RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { Message, MessageOf } from "../../raft/message.js";
+import type { OwnName } from "./admission.js";
+import { InboundStream } from "./inbound-stream.js";
+import { PeerConnection } from "./peer-connection.js";
+import type { Connecting } from "./peer-connection.js";
+import type { Peer, PeerLink, PeerTransport, TransportHandler } from "./peer-transport.js";
+import { SnapshotReceiver } from "./snapshot-receiver.js";
+
+export type GrpcTransportOptions = OwnName & {
+  /** Null: without TLS, which the server allows on loopback only. */
+  readonly tls: TlsSource | null;
+  /** `RaftTiming.electionMs` of the log: a connection that is silent for longer is given up. */
+  readonly electionMs: number;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+};
+
+export type GrpcTransport = PeerTransport & {
+  /** For the gRPC server of this member, which other members reach at its address. */
+  readonly service: BoundService;
+};
+
+/** Below this a busy host looks like a dead connection. */
+const KEEPALIVE_MIN_MS = 250;
+/** A member that was removed is still told so. */
+const LINGER_MS = 10_000;
+
+/**
+ * Members reach each other over gRPC. Each opens a stream to every peer that it knows, and both ends speak on
+ * it; of two streams between a pair, each uses its own while that is up.
+ */
+export function createGrpcTransport(options: GrpcTransportOptions): GrpcTransport {
+  return new Transport(options);
+}
+
+class Transport implements GrpcTransport {
+  readonly service: BoundService;
+  readonly #options: GrpcTransportOptions;
+  readonly #connecting: Connecting;
+  readonly #connections = new Map<string, PeerConnection>();
+  readonly #inbound = new Map<string, InboundStream>();
+  /** By peer, what ends the connection to one that is no member any more. */
+  readonly #lingering = new Map<string, () => void>();
+  readonly #closing = new Set<Promise<void>>();
+  #handler: TransportHandler | null = null;
+  #isClosed = false;
+
+  constructor(options: GrpcTransportOptions) {
+    this.#options = options;
+    const own = { memberId: options.memberId, clusterId: options.clusterId };
+    const { tls, clock, random, logger, electionMs } = options;
+    const keepaliveMs = Math.max(KEEPALIVE_MIN_MS, electionMs / 2);
+    this.#connecting = {
+      own,
+      tls,
+      keepaliveMs,
+      clock,
+      random,
+      logger,
+      onMessages: (messages) => this.#handler?.onMessages(messages),
+      onUnreachable: (peer) => this.#handler?.onUnreachable(peer),
+    };
+    const receiver = new SnapshotReceiver({
+      own,
+      onSnapshot: async (message, data) => {
+        if (this.#handler === null) throw notReady(own.memberId);
+        await this.#handler.onSnapshot(message, data);
+      },
+    });
+    this.service = bindService(
+      RaftService,
+      {
+        exchange: (requests, context) => this.#accept(requests, context),
+        installSnapshot: (requests, context) => receiver.receive(requests, context),
+      },
+      ["member"],
+    );
+  }
+
+  start(handler: TransportHandler): void {
+    this.#handler = handler;
+  }
+
+  follow(peers: readonly Peer[]): void {
+    if (this.#isClosed) return;
+    const wanted = new Map(peers.map((peer) => [peer.id, peer]));
+    for (const [id, connection] of this.#connections) {
+      const peer = wanted.get(id);
+      if (peer === undefined) this.#linger(id, connection);
+      else if (peer.address !== connection.address) this.#drop(id, connection);
+    }
+    for (const peer of peers) {
+      this.#lingering.get(peer.id)?.();
+      this.#lingering.delete(peer.id);
+      if (this.#connections.has(peer.id) || peer.address === "") continue;
+      this.#connections.set(peer.id, new PeerConnection(this.#connecting, peer));
+    }
+  }
+
+  send(messages: readonly Message[]): void {
+    const overrun = new Set<string>();
+    for (const message of messages) {
+      if (!this.#send(message)) overrun.add(message.to);
+    }
+    // Later: whoever sends is in the middle of a turn.
+    for (const peer of overrun) setImmediate(() => this.#handler?.onUnreachable(peer));
+  }
+
+  async sendSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<boolean> {
+    const connection = this.#connections.get(message.to);
+    if (connection === undefined) return false;
+    return connection.sendSnapshot({ clusterId: this.#options.clusterId, message, data });
+  }
+
+  links(): readonly PeerLink[] {
+    const ids = new Set([...this.#connections.keys(), ...this.#inbound.keys()]);
+    return [...ids].sort().map((id) => {
+      const connection = this.#connections.get(id);
+      const inbound = this.#inbound.get(id);
+      return {
+        id,
+        isConnected: connection?.isConnected === true || inbound !== undefined,
+        problem: connection?.problem ?? null,
+        droppedMessages: (connection?.dropped ?? 0) + (inbound?.dropped ?? 0),
+      };
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#handler = null;
+    for (const cancel of this.#lingering.values()) cancel();
+    this.#lingering.clear();
+    for (const stream of this.#inbound.values()) stream.end();
+    for (const [id, connection] of this.#connections) this.#drop(id, connection);
+    await Promise.all(this.#closing);
+  }
+
+  #send(message: Message): boolean {
+    const connection = this.#connections.get(message.to);
+    const inbound = this.#inbound.get(message.to);
+    if (inbound !== undefined && connection?.isConnected !== true) return inbound.send(message);
+    return connection?.send(message) ?? false;
+  }
+
+  async *#accept(
+    requests: AsyncIterable<ExchangeRequest>,
+    context: CallContext,
+  ): AsyncGenerator<MessageInitShape<typeof ExchangeResponseSchema>> {
+    const { own, onMessages } = this.#connecting;
+    if (this.#handler === null) throw notReady(own.memberId);
+    const stream = await InboundStream.accept(requests, { own, context, onMessages });
+    if (stream === null) return;
+    this.#inbound.get(stream.peer)?.end();
+    this.#inbound.set(stream.peer, stream);
+    this.#connections.get(stream.peer)?.hurry();
+    try {
+      yield* stream.answers();
+    } finally {
+      stream.end();
+      if (this.#inbound.get(stream.peer) === stream) this.#inbound.delete(stream.peer);
+    }
+  }
+
+  #linger(id: string, connection: PeerConnection): void {
+    if (this.#lingering.has(id)) return;
+    const cancel = this.#options.clock.after(LINGER_MS, () => {
+      this.#lingering.delete(id);
+      this.#drop(id, connection);
+    });
+    this.#lingering.set(id, cancel);
+  }
+
+  #drop(id: string, connection: PeerConnection): void {
+    if (this.#connections.get(id) === connection) this.#connections.delete(id);
+    const closing = connection.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+}
+
+function notReady(memberId: string): ClusterduckError {
+  return new ClusterduckError("UNREACHABLE", `Coordinator "${memberId}" has not begun yet`);
+}

@@ -1,0 +1,104 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { CallContext } from "../../../common/grpc/service.js";
+import { invalid } from "../../../common/wire/values.js";
+import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { Message } from "../../raft/message.js";
+import { admit } from "./admission.js";
+import type { OwnName } from "./admission.js";
+import { decodeEnvelope, encodeEnvelope } from "./codec.js";
+import type { Envelope } from "./codec.js";
+import { SendQueue } from "./send-queue.js";
+
+type Response = MessageInitShape<typeof ExchangeResponseSchema>;
+
+export type InboundOptions = {
+  readonly own: OwnName;
+  readonly context: CallContext;
+  readonly onMessages: (messages: readonly Message[]) => void;
+};
+
+/**
+ * A stream that a peer has opened to this member. Answers go back over it as long as this member has no
+ * stream of its own to that peer, as one that was only just added: it does not know any address yet.
+ */
+export class InboundStream {
+  readonly peer: string;
+  readonly #options: InboundOptions;
+  readonly #requests: AsyncIterator<ExchangeRequest>;
+  readonly #queue = new SendQueue();
+  readonly #ended = new AbortController();
+  #error: Error | null = null;
+
+  private constructor(
+    peer: string,
+    requests: AsyncIterator<ExchangeRequest>,
+    options: InboundOptions,
+    first: Envelope,
+  ) {
+    this.peer = peer;
+    this.#options = options;
+    this.#requests = requests;
+    if (first.messages.length > 0) options.onMessages(first.messages);
+  }
+
+  /** Reads the first frame, which tells who it is. @throws ClusterduckError when it may not take part. */
+  static async accept(
+    stream: AsyncIterable<ExchangeRequest>,
+    options: InboundOptions,
+  ): Promise<InboundStream | null> {
+    const requests = stream[Symbol.asyncIterator]();
+    const next = await requests.next();
+    if (next.done === true) return null;
+    const envelope = decodeEnvelope(next.value.envelope);
+    admit(options.own, envelope, options.context.identity);
+    return new InboundStream(envelope.from, requests, options, envelope);
+  }
+
+  get dropped(): number {
+    return this.#queue.dropped;
+  }
+
+  /** Returns false when the message was thrown away. */
+  send(message: Message): boolean {
+    return this.#queue.push(message);
+  }
+
+  /** Another stream of the same peer has taken its place. */
+  end(): void {
+    this.#ended.abort();
+  }
+
+  /** @throws ClusterduckError for what the peer sends and should not. */
+  async *answers(): AsyncGenerator<Response> {
+    const { own, context } = this.#options;
+    const signal = AbortSignal.any([context.signal, this.#ended.signal]);
+    void this.#receive();
+    const envelope = { clusterId: own.clusterId, from: own.memberId, to: this.peer };
+    // The first one tells the peer that it is let in, and by whom.
+    yield { envelope: encodeEnvelope({ ...envelope, messages: [] }) };
+    for (;;) {
+      await this.#queue.wait(signal);
+      if (signal.aborted) break;
+      yield { envelope: encodeEnvelope({ ...envelope, messages: this.#queue.take() }) };
+    }
+    if (this.#error !== null) throw this.#error;
+  }
+
+  async #receive(): Promise<void> {
+    const { own, context, onMessages } = this.#options;
+    try {
+      for (;;) {
+        const next = await this.#requests.next();
+        if (next.done === true || this.#ended.signal.aborted) break;
+        const { messages, ...sender } = decodeEnvelope(next.value.envelope);
+        admit(own, sender, context.identity);
+        if (sender.from !== this.peer) throw invalid(`"${sender.from}" on the stream of "${this.peer}"`);
+        onMessages(messages);
+      }
+    } catch (thrown) {
+      if (!context.signal.aborted) this.#error = thrown instanceof Error ? thrown : new Error(String(thrown));
+    } finally {
+      this.#ended.abort();
+    }
+  }
+}
