@@ -162,8 +162,9 @@ export class Progress {
   /** The runner has ended sending the snapshot. Whatever the peer made of it, a probe finds out. */
   snapshotEnded(isInstalled: boolean): void {
     if (this.#state !== "snapshot") return;
+    const known = isInstalled ? Math.max(this.#match, this.#snapshotIndex) : this.#match;
     this.#become("probe");
-    this.#next = Math.max(this.#match, isInstalled ? this.#snapshotIndex : 0) + 1;
+    this.#next = known + 1;
     // Not before a heartbeat's answer shows that it is there: otherwise a failure would repeat at once.
     this.#isAsking = true;
   }
