@@ -11,14 +11,15 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MUTANTS } from "./mutants.js";
 import type { Mutant } from "./mutants.js";
+import type { Mode } from "./run.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const CORE = "coordinator/raft";
+const SCENARIOS = ["elections.test.ts", "replication.test.ts", "members.test.ts"];
 const HUNT = "test/simulation/raft/hunt-program.ts";
 /** Whatever the simulation imports, and what says how to run it. */
 const COPIED = [
-  CORE,
-  "coordinator/log/transport",
+  "coordinator",
   "common",
   "proto",
   "test/simulation",
@@ -45,7 +46,7 @@ process.exitCode = caught === chosen.length && caught > 0 ? 0 : 1;
 
 async function work(): Promise<void> {
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
-    const { name, mode } = mutant;
+    const { name } = mutant;
     const source = mutated(mutant);
     if (source === null) {
       stale.push(name);
@@ -56,8 +57,8 @@ async function work(): Promise<void> {
     if (found === null) survivors.push(name);
     process.stdout.write(
       found === null
-        ? `survived  ${name}  ${SEEDS} seeds\n`
-        : `caught    ${name}  ${mode} seed ${found.seed}  ${found.found}\n`,
+        ? `survived  ${name}  ${mutant.mode === "scenarios" ? "its scenario" : `${SEEDS} seeds`}\n`
+        : `caught    ${name}  ${found.where}  ${found.rule}\n`,
     );
   }
 }
@@ -71,7 +72,7 @@ function mutated({ from, to }: Mutant): Source | null {
   return { file: place.file, text: place.text.replace(from, () => to) };
 }
 
-type Found = { readonly seed: number; readonly found: string };
+type Found = { readonly where: string; readonly rule: string };
 
 async function hunt(mutant: Mutant, { file, text }: Source): Promise<Found | null> {
   const folder = mkdtempSync(join(tmpdir(), "duck-mutant-"));
@@ -79,17 +80,42 @@ async function hunt(mutant: Mutant, { file, text }: Source): Promise<Found | nul
     for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
     writeFileSync(join(folder, CORE, file), text);
-    const line = JSON.parse(await output(folder, mutant)) as { found: string | null; seed?: number };
-    return line.found === null ? null : { found: line.found, seed: line.seed ?? 0 };
+    return await (mutant.mode === "scenarios" ? play(folder, mutant.name) : simulate(folder, mutant.mode));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function output(cwd: string, { mode, name }: Mutant): Promise<string> {
+async function simulate(folder: string, mode: Mode): Promise<Found | null> {
+  const line = JSON.parse(await output(folder, [HUNT, mode, "1", String(SEEDS)])) as {
+    readonly found: string | null;
+    readonly seed?: number;
+  };
+  return line.found === null ? null : { where: `${mode} seed ${line.seed}`, rule: line.found };
+}
+
+/** The scenario that bears the mutant's name has to fail. */
+async function play(folder: string, name: string): Promise<Found | null> {
+  const [bug = ""] = name.split(":");
+  const files = SCENARIOS.map((file) => `test/simulation/raft/scenarios/${file}`);
+  const report = await output(folder, [
+    "--test",
+    "--test-reporter=tap",
+    `--test-name-pattern=^${bug}:`,
+    ...files,
+  ]);
+  const failed = /^not ok \d+ - (.*)$/m.exec(report)?.[1];
+  return failed === undefined ? null : { where: "its scenario", rule: failed };
+}
+
+/** @throws Error when the program could not run: what it prints is then no finding. */
+function output(cwd: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, ["--import", "tsx", HUNT, mode, "1", String(SEEDS)], {
+    // Tests that run inside of a test would report to that one instead of printing.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const child = spawn(process.execPath, ["--import", "tsx", ...args], {
       cwd,
+      env,
       stdio: ["ignore", "pipe", "pipe"],
     });
     const out: Buffer[] = [];
@@ -100,7 +126,7 @@ function output(cwd: string, { mode, name }: Mutant): Promise<string> {
     child.on("close", () => {
       const text = Buffer.concat(out).toString();
       if (text !== "") resolve(text);
-      else reject(new Error(`Mutant "${name}" did not run: ${Buffer.concat(errors).toString()}`));
+      else reject(new Error(`A mutant did not run: ${Buffer.concat(errors).toString()}`));
     });
   });
 }

@@ -8,7 +8,8 @@ export type Mutant = {
   readonly name: string;
   readonly from: string;
   readonly to: string;
-  readonly mode: Mode;
+  /** What has to notice it. `scenarios`: too rare for chance, so the scenario of the same name must. */
+  readonly mode: Mode | "scenarios";
 };
 
 export const MUTANTS: readonly Mutant[] = [
@@ -52,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "openraft-1796: AND in the up-to-date check lets long and late logs block each other",
     from: `candidate.term === own.term ? candidate.index >= own.index : candidate.term > own.term`,
     to: `candidate.term >= own.term && candidate.index >= own.index`,
-    mode: "safety",
+    mode: "liveness",
   },
   {
     name: "logcabin-44: entries of earlier terms commit by counting (figure 8)",
@@ -88,13 +89,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: "scylladb-9965: a follower commits a tail that nobody has verified",
     from: `log.commitTo(Math.min(append.commit, match));`,
     to: `log.commitTo(Math.min(append.commit, log.last.index));`,
-    mode: "safety",
+    mode: "scenarios",
   },
   {
     name: "ra-508: a follower acknowledges a tail that nobody has verified",
     from: `const match = previous.index + entries.length;`,
     to: `const match = log.last.index;`,
-    mode: "safety",
+    mode: "scenarios",
   },
   {
     name: "ccf-5674: an old append cuts off what a quorum holds",
@@ -111,7 +112,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `if (log.has(last)) log.commitTo(last.index);
     else log.restore({ last, membership });`,
     to: `log.restore({ last, membership });`,
-    mode: "safety",
+    mode: "scenarios",
   },
   {
     name: "d-engine-381: a read is answered before a quorum has confirmed the leader",
@@ -121,8 +122,9 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "redisraft-18: a new leader answers reads before it has committed anything",
-    from: `if (this.#reads.isRoundDue && this.#self.hasCommittedInTerm) {`,
-    to: `if (this.#reads.isRoundDue) {`,
+    from: `    if (!this.#self.hasCommittedInTerm) return false;
+    this.#reads.begin(this.#self.log.commit);`,
+    to: `    this.#reads.begin(this.#self.log.commit);`,
     mode: "safety",
   },
   {
@@ -139,7 +141,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "etcd-12359: a member whose removal is not committed does not campaign",
-    from: `isVoter || voterIds(log.history.at(log.commit)).includes(id);`,
+    from: `isVoter || voterIds(log.markAt(log.commit).membership).includes(id);`,
     to: `isVoter;`,
     mode: "safety",
   },
@@ -167,5 +169,17 @@ export const MUTANTS: readonly Mutant[] = [
     to: `if (term < self.term) return;
   const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };`,
     mode: "safety",
+  },
+  {
+    name: "nebula-2419: a repeated question of the same candidate is refused",
+    from: `voter.leaderId === null : voter.vote === candidate.id;`,
+    to: `voter.leaderId === null : false;`,
+    mode: "scenarios",
+  },
+  {
+    name: "dragonboat-256: a member that knows no tier gives votes",
+    from: `return this.membership.length > 0;`,
+    to: `return this.membership.length >= 0;`,
+    mode: "scenarios",
   },
 ];
