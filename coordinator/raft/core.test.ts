@@ -130,6 +130,22 @@ describe("ready()", () => {
     assert.deepEqual(batches, [[2, 3], [4, 5], [6]]);
   });
 
+  test("counts the own vote with the write that holds it, not with the one before", () => {
+    const core = start({ base: { last: BEFORE_ALL, membership: MEMBERS.slice(0, 2) } });
+    const entry = { ...foundingEntry(MEMBERS.slice(0, 1)), term: 2 };
+    const previous = BEFORE_ALL;
+    core.step({ from: "b", to: "a", term: 2, kind: "append", previous, entries: [entry], commit: 1 });
+    const first = core.ready().write;
+    // b has made a the only voter, and is gone.
+    core.tick();
+
+    core.persisted(first?.id ?? 0);
+    assert.equal(core.role, "candidate");
+    core.persisted(core.ready().write?.id ?? 0);
+
+    assert.equal(core.role, "leader");
+  });
+
   test("tells a change of leadership once", () => {
     const core = start({});
     core.step({ from: "b", to: "a", term: 2, kind: "heartbeat", round: 0 });

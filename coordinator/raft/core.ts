@@ -86,9 +86,7 @@ export class RaftCore {
   }
 
   proposeMembership(change: MembershipChange): MembershipResult {
-    const result = this.#roles.leader?.proposeMembership(change);
-    this.#roles.leaveIfDismissed();
-    return result ?? { isAccepted: false, reason: "notLeader" };
+    return this.#roles.leader?.proposeMembership(change) ?? { isAccepted: false, reason: "notLeader" };
   }
 
   /** Asks, here or at the leader, which index a linearizable read must wait for; `Ready.reads` answers. */

@@ -82,8 +82,6 @@ export class Leader {
     if (reason !== null) return { isAccepted: false, reason };
     const position = this.#append("members", [payload]);
     this.#replication.followMembership();
-    // A smaller quorum may already have what the larger one lacked.
-    this.#advanceCommit();
     return { isAccepted: true, position, membership: judged.membership };
   }
 

@@ -265,6 +265,7 @@ describe("dissertation, section 4.2.2, removing the current leader", () => {
     change(tier, "a", { kind: "remove", id: "a" });
     tier.tick(["a"], 10);
     assert.equal(tier.core("a").role, "follower");
+    tier.drop();
     tier.heal();
 
     tier.pass(60);
@@ -313,9 +314,18 @@ describe("what keeps a tier alive through changes", () => {
 
   test("one that is added again under its id begins from nothing", () => {
     const tier = led("a", "b", "c");
+    // c has not been told yet that it was removed.
     tier.cut("a", "c");
+    tier.at("a", (core) => core.reportUnreachable("c"));
     change(tier, "a", { kind: "remove", id: "c" });
     tier.settle();
+    assert.equal(
+      tier
+        .core("a")
+        .status()
+        .peers.find((peer) => peer.id === "c")?.match,
+      1,
+    );
     change(tier, "a", { kind: "add", id: "c", address: "" });
 
     const progress = tier

@@ -109,6 +109,15 @@ describe("what never happens", () => {
   });
 });
 
+test("commitTo() never goes back", () => {
+  const log = logOf(1, 1, 1);
+  log.commitTo(2);
+
+  log.commitTo(1);
+
+  assert.equal(log.commit, 2);
+});
+
 describe("members", () => {
   const members = (index: number, id: string): Entry => {
     const payload = encodeMembership([{ id, role: "voter", address: "" }]);

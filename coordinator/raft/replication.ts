@@ -118,9 +118,7 @@ export class Replication {
     return { kind: "append", previous: { index, term }, entries, commit: log.commit };
   }
 
-  /** Large, so only for a peer that is there. */
   #sendSnapshot(peer: string, progress: Progress): void {
-    if (!this.isInContact(peer)) return;
     const { snapshot } = this.#self.log;
     this.#self.send(peer, { kind: "installSnapshot", ...snapshot });
     progress.sentSnapshot(snapshot.last.index);
