@@ -17,7 +17,7 @@ export interface Service {
 
 export type ClientOptions = {
   readonly id: string;
-  readonly timeline: Timeline;
+  readonly timeline: Pick<Timeline, "nowMs" | "in">;
   readonly random: Random;
   readonly service: Service;
   readonly history: Operation[];
