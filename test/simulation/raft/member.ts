@@ -59,7 +59,8 @@ export class Member implements Observed {
   #isSnapshotting = false;
   #toApply: Entry[] = [];
   #isApplying = false;
-  #received: { readonly mark: SnapshotMark; readonly data: Uint8Array } | null = null;
+  /** Data of snapshots by index, until they are written: what arrives meanwhile may be an older one. */
+  readonly #received = new Map<number, Uint8Array>();
   #waiting = new Map<number, Waiting[]>();
   #forwarded = new Map<number, (attempt: Attempt<Result>) => void>();
   #reads = new Map<number, Read>();
@@ -122,7 +123,7 @@ export class Member implements Observed {
     this.#missedTicks = 0;
     this.#isReadyDue = this.#isSnapshotting = this.#isApplying = false;
     this.#toApply = [];
-    this.#received = null;
+    this.#received.clear();
     this.#waiting.clear();
     this.#forwarded.clear();
     this.#reads.clear();
@@ -158,7 +159,7 @@ export class Member implements Observed {
   receive(message: Message, attachment: Uint8Array | null): void {
     this.#whenAwake(() => {
       if (message.kind === "installSnapshot" && attachment !== null) {
-        this.#received = { mark: { last: message.last, membership: message.membership }, data: attachment };
+        this.#received.set(message.last.index, attachment);
       }
       this.#log(`gets ${message.kind}`, message);
       this.#call((core) => core.step(message));
@@ -324,10 +325,11 @@ export class Member implements Observed {
   }
 
   #dataOf(mark: SnapshotMark): Uint8Array {
-    const received = this.#received;
-    if (received === null || received.mark.last.index !== mark.last.index)
+    const data = this.#received.get(mark.last.index);
+    if (data === undefined)
       throw new Violation("a snapshot has data", `${this.id} writes snapshot ${mark.last.index}`);
-    return received.data;
+    for (const index of this.#received.keys()) if (index <= mark.last.index) this.#received.delete(index);
+    return data;
   }
 
   #restore(data: Uint8Array): void {
