@@ -181,7 +181,7 @@ export class SimulatedDisk {
     content: Content,
     step: <T>(operation: Operation, work: () => T | Promise<T>) => Promise<T>,
   ): DiskFile {
-    return {
+    const file: DiskFile = {
       write: (bytes, position) =>
         step("write", () => {
           const grownBy = Math.max(0, position + bytes.length - sizeOf(content));
@@ -193,6 +193,10 @@ export class SimulatedDisk {
           }
           content.pending.push({ position, bytes: bytes.slice() });
         }),
+      writeDurably: async (bytes, position) => {
+        await file.write(bytes, position);
+        await file.sync();
+      },
       sync: () =>
         step("sync", async () => {
           const incarnation = this.#incarnation;
@@ -207,6 +211,7 @@ export class SimulatedDisk {
         }),
       close: () => step("read", () => undefined),
     };
+    return file;
   }
 
   #keepSomeSectors(content: Content, write: PendingWrite): void {

@@ -257,13 +257,8 @@ export class LogStorage {
     if (this.#segment.offset + frameBytes(bodyBytes) > this.#segment.bytes) await this.#roll(bodyBytes);
     const segment = this.#segment;
     const frame = encodeFrame(encoded, segment.chain);
-    await this.#put(segment, frame.bytes);
     const startedAtMs = this.#options.clock.monotonicMs();
-    try {
-      await segment.file.sync();
-    } catch (thrown) {
-      throw this.#fail(thrown);
-    }
+    await this.#put(segment, frame.bytes);
     const syncMs = this.#options.clock.monotonicMs() - startedAtMs;
     if (syncMs > SLOW_SYNC_MS) {
       this.#options.logger.warn("log.sync_slow", { durationMs: Math.round(syncMs), path: segment.path });
@@ -277,11 +272,12 @@ export class LogStorage {
    */
   async #put(segment: Segment, bytes: Uint8Array): Promise<void> {
     try {
-      await segment.file.write(bytes, segment.offset);
+      await segment.file.writeDurably(bytes, segment.offset);
     } catch (thrown) {
       if (!isDiskFull(thrown)) throw this.#fail(thrown);
       try {
         await segment.file.write(new Uint8Array(bytes.length), segment.offset);
+        await segment.file.sync();
       } catch (second) {
         throw this.#fail(second);
       }

@@ -85,6 +85,7 @@ export async function createSegment(wish: NewSegment): Promise<Segment> {
     }
     await file.write(first.bytes, 0);
     await file.sync();
+    await file.close();
     await disk.rename(temporary, path);
     await disk.syncDirectory(directory);
   } catch (thrown) {
@@ -95,7 +96,7 @@ export async function createSegment(wish: NewSegment): Promise<Segment> {
   return {
     name: { file: name, sequence: header.sequence, firstIndex: header.firstIndex },
     path,
-    file,
+    file: await disk.open(path, "update"),
     bytes: wish.bytes,
     offset: first.bytes.length,
     chain: first.chain,
