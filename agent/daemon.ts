@@ -1,3 +1,4 @@
+import { addGenTlsCommand } from "../common/daemon/gen-tls.js";
 import { ClusterduckError } from "../common/errors.js";
 import type { DaemonProgram } from "../common/daemon/command-line.js";
 import { runAgentService } from "./service.js";
@@ -22,5 +23,8 @@ export const agentDaemon: DaemonProgram = {
       throw new ClusterduckError("INVALID_ARGUMENT", "An agent needs a configuration file");
     await runAgentService({ program: PROGRAM, file, config: config.agent, pidFile, logger });
   },
-  addCommands: addStatusCommand,
+  addCommands: (context) => {
+    addStatusCommand(context);
+    addGenTlsCommand(context, { role: "agent", section: "agent", settings: ({ agent }) => agent });
+  },
 };

@@ -5,6 +5,7 @@ import { VERSION } from "../common/version.js";
 import { addAgentCommands } from "./commands/agents.js";
 import { addCheckCommands } from "./commands/checks.js";
 import { addCompletionCommands } from "./commands/completion.js";
+import { addContextCommands } from "./commands/contexts.js";
 import { addConfigCommands } from "./commands/config.js";
 import { addEventsCommand } from "./commands/events.js";
 import { addExplainCommand } from "./commands/explain.js";
@@ -13,13 +14,14 @@ import { addNodeCommands } from "./commands/nodes.js";
 import { addSeedCommands } from "./commands/seed-words.js";
 import { addSnapshotCommands } from "./commands/snapshot.js";
 import { addStatusCommand } from "./commands/status.js";
+import { addTlsCommands } from "./commands/tls.js";
 import { addTriggerCommands } from "./commands/triggers.js";
 import { EXIT, exitCodeOf } from "../common/exit-code.js";
 import type { CliIo } from "./io.js";
 import { durationOption } from "./options.js";
 import { FORMATS, printData } from "./output/print.js";
 import type { Format } from "./output/print.js";
-import { DEFAULT_SERVER } from "./session.js";
+import { DEFAULT_SERVER } from "./connection.js";
 import type { GlobalOptions } from "./session.js";
 
 const TIMEOUT_MS = 10_000;
@@ -61,7 +63,16 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
     .addOption(
       new Option(
         "-s, --server <host:port>",
-        `coordinator to ask (default: DUCK_SERVER, then ${DEFAULT_SERVER})`,
+        `coordinator to ask (default: DUCK_SERVER, then the context's, then ${DEFAULT_SERVER})`,
+      ),
+    )
+    .addOption(new Option("--cacert <file>", "authority to trust, for TLS (default: DUCK_CACERT)"))
+    .addOption(new Option("--cert <file>", "certificate to show, for TLS (default: DUCK_CERT)"))
+    .addOption(new Option("--key <file>", "its private key, for TLS (default: DUCK_KEY)"))
+    .addOption(
+      new Option(
+        "--context <name>",
+        "server and certificates by name (default: DUCK_CONTEXT, then the current one)",
       ),
     )
     .addOption(
@@ -87,6 +98,8 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
   addAgentCommands(program, context);
   addConfigCommands(program, context);
   addSnapshotCommands(program, context);
+  addTlsCommands(program, context);
+  addContextCommands(program, context);
   addSeedCommands(program, context);
   program
     .command("version")

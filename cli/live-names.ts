@@ -2,7 +2,8 @@ import { createGrpcClient } from "../common/grpc/client.js";
 import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
 import type { LiveNames } from "./completion.js";
 import type { CliIo } from "./io.js";
-import { serverOf } from "./session.js";
+import { openConnection } from "./connection.js";
+import type { Connection } from "./connection.js";
 
 /** A shell waits for us at every Tab: live names come at once or not at all. Milliseconds. */
 const NAMES_TIMEOUT_MS = 700;
@@ -10,14 +11,14 @@ const NAMES_TIMEOUT_MS = 700;
 /** Names of what lives, for completion; empty when no coordinator answers in time. */
 export async function liveNames(io: CliIo, server: string | undefined): Promise<LiveNames> {
   try {
-    return await askNames(serverOf(server === undefined ? {} : { server }, io.env));
+    return await askNames(await openConnection(server === undefined ? {} : { server }, io.env));
   } catch {
     return { clusters: [], nodes: [], triggers: [], balancers: [] };
   }
 }
 
-async function askNames(server: string): Promise<LiveNames> {
-  const client = createGrpcClient(ControlService, server);
+async function askNames({ server, tls }: Connection): Promise<LiveNames> {
+  const client = createGrpcClient(ControlService, server, { tls });
   const call = { timeoutMs: NAMES_TIMEOUT_MS };
   try {
     const [{ clusters }, { nodes }, { triggers }, { balancers }] = await Promise.all([

@@ -2,13 +2,13 @@ import { createGrpcClient } from "../common/grpc/client.js";
 import type { ServiceClient } from "../common/grpc/service.js";
 import { formatDuration } from "../common/duration.js";
 import { ClusterduckError } from "../common/errors.js";
-import { canonicalAddress } from "../common/model/address.js";
 import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
+import { openConnection } from "./connection.js";
+import type { ConnectionFlags } from "./connection.js";
 import type { CliIo } from "./io.js";
 import type { Format } from "./output/print.js";
 
-export type GlobalOptions = {
-  readonly server?: string;
+export type GlobalOptions = ConnectionFlags & {
   readonly output: Format;
   readonly timeout: number;
 };
@@ -24,39 +24,14 @@ export type Session = {
   readonly call: { readonly signal: AbortSignal; readonly timeoutMs: number };
 };
 
-/** The embedded form and a coordinator beside us listen here. */
-export const DEFAULT_SERVER = "127.0.0.1:7400";
-
-const DEFAULT_PORT = "7400";
-
-/**
- * Precedence: flag, then DUCK_SERVER, then the coordinator on this host. A host alone means the usual port.
- * @throws ClusterduckError INVALID_ARGUMENT for what cannot be an address.
- */
-export function serverOf(options: Pick<GlobalOptions, "server">, env: CliIo["env"]): string {
-  const written = (options.server ?? env["DUCK_SERVER"] ?? "").trim();
-  if (written === "") return DEFAULT_SERVER;
-  const isHostAlone = /^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])$/.test(written);
-  try {
-    return canonicalAddress(isHostAlone ? `${written}:${DEFAULT_PORT}` : written);
-  } catch (thrown) {
-    const from = options.server === undefined ? "DUCK_SERVER" : "--server";
-    throw new ClusterduckError(
-      "INVALID_ARGUMENT",
-      `Invalid server ${JSON.stringify(written)}: expected HOST, HOST:PORT, [v6]:PORT or unix:/PATH`,
-      { cause: thrown, hint: `${from === "--server" ? "--server " : "DUCK_SERVER="}${DEFAULT_SERVER}` },
-    );
-  }
-}
-
 /** Opens a session for one command and closes it whatever happens. */
 export async function withSession<Result>(
   io: CliIo,
   options: GlobalOptions,
   use: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const server = serverOf(options, io.env);
-  const client = createGrpcClient(ControlService, server);
+  const { server, tls } = await openConnection(options, io.env);
+  const client = createGrpcClient(ControlService, server, { tls });
   try {
     return await use({
       io,
@@ -83,10 +58,13 @@ function explainUnreachable(thrown: unknown, server: string, timeoutMs: number):
   const why = reasonOf(thrown.message);
   return new ClusterduckError(
     "UNREACHABLE",
-    `Cannot reach a coordinator at ${server}${why === "" ? "" : `: ${why}`}`,
+    thrown.hint === undefined
+      ? `Cannot reach a coordinator at ${server}${why === "" ? "" : `: ${why}`}`
+      : thrown.message,
     {
       cause: thrown,
-      hint: "start one with `duck-coordinator`, or name it with --server HOST:PORT or DUCK_SERVER",
+      hint:
+        thrown.hint ?? "start one with `duck-coordinator`, or name it with --server HOST:PORT or DUCK_SERVER",
     },
   );
 }

@@ -1,6 +1,7 @@
 import { Option } from "commander";
 
 import type { DaemonProgram, RunRequest } from "../common/daemon/command-line.js";
+import { addGenTlsCommand } from "../common/daemon/gen-tls.js";
 import { startCoordinator } from "./coordinator.js";
 import { startEmbedded } from "./dev/embedded.js";
 import { packageRoot, startExample } from "./dev/example.js";
@@ -38,6 +39,11 @@ export const coordinatorDaemon: DaemonProgram = {
   addCommands: (context) => {
     addStatusCommand(context);
     addMaintenanceCommands(context);
+    addGenTlsCommand(context, {
+      role: "member",
+      section: "coordinator",
+      settings: ({ coordinator }) => coordinator,
+    });
   },
 };
 

@@ -100,7 +100,7 @@ export function explainTls(error: ClusterduckError, address: string, tls: TlsSou
     const name = /of member "([^"]+)"/.exec(ours[2] ?? "")?.[1];
     const hint =
       ours[1] === "otherName"
-        ? `Call it by one of these names, or give it another certificate: duckctl tls issue member ${name ?? "NAME"} --host ${hostOf(address)}`
+        ? `Call it by one of these names, or give it another certificate: duckctl tls issue member ${name ?? "NAME"} --host ${hostOf(address)} --replace`
         : ours[1] === "otherTier"
           ? "Check the address: it leads to another tier"
           : `Check the address, or give the coordinator a certificate of its own: ${issueCommand("member")}`;

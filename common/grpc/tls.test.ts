@@ -182,7 +182,7 @@ test("each kind of wrong certificate of a coordinator is refused by who calls it
       await tier.issue("member", "c1", { hosts: ["c1.example", "10.9.8.7"] }),
       "member",
       /its certificate, of member "c1", is for c1\.example, 10\.9\.8\.7, not for 127\.0\.0\.1$/,
-      /duckctl tls issue member c1 --host 127\.0\.0\.1/,
+      /duckctl tls issue member c1 --host 127\.0\.0\.1 --replace/,
     ],
     [
       await tier.issue("member", "c1", { wallMs: Date.now() - 10 * DAY_MS }),

@@ -26,7 +26,8 @@ export function contextOptions({ ca, cert, key }: TlsMaterial) {
 
 /** Who the certificate has to be for. */
 export type Expected = {
-  readonly role: PeerRole;
+  /** Left out: any; the other end judges. */
+  readonly role?: PeerRole;
   /** Left out: any name. */
   readonly name?: string;
 };
@@ -119,12 +120,14 @@ function assertKeyFits(config: TlsConfig, own: Certificate, key: string): void {
 function identityFor(config: TlsConfig, own: Certificate, expected: Expected): PeerIdentity {
   const { identity } = own;
   const file = nameOf(config, "cert");
+  const role = expected.role ?? "client";
   if (identity === null) {
     throw invalid(
-      `certificate ${file} (${describeCertificate(own)}) says not who its holder is: it has no name like clusterduck://CLUSTER/${expected.role}/NAME`,
-      `Make one with ${issueCommand(expected.role, expected.name)}`,
+      `certificate ${file} (${describeCertificate(own)}) says not who its holder is: it has no name like clusterduck://CLUSTER/${role}/NAME`,
+      `Make one with ${issueCommand(role, expected.name)}`,
     );
   }
+  if (expected.role === undefined) return identity;
   if (identity.role !== expected.role || (expected.name !== undefined && identity.name !== expected.name)) {
     const wanted =
       expected.name === undefined

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.js";
 import type { TlsConfig } from "../config/model.js";
 import type { Logger } from "../logger.js";
-import type { Certificate } from "./certificate.js";
+import { isDue } from "./due.js";
 import type { Expected, TlsMaterial } from "./material.js";
 import { nameOf, readMaterial } from "./material.js";
 import { complaintOfTime, remaining } from "./words.js";
@@ -34,8 +34,6 @@ export type TlsSourceOptions = {
 const LOOK_EVERY_MS = 5_000;
 /** How often an end that comes near is told. */
 const WARN_EVERY_MS = 86_400_000;
-/** A third of the lifetime, but no more than this, milliseconds: when renewing is due. */
-const RENEW_BEFORE_MAX_MS = 30 * 86_400_000;
 
 /**
  * Opens certificates and follows their files. A certificate and its key are two files, so they may not fit for a
@@ -52,11 +50,6 @@ export async function readTlsOnce(options: TlsSourceOptions): Promise<TlsSource>
   const source = await openTlsSource(options);
   source.close();
   return source;
-}
-
-/** Whether a certificate should be renewed. */
-export function isDue({ notBeforeMs, notAfterMs }: Certificate, wallMs: number): boolean {
-  return notAfterMs - wallMs < Math.min(RENEW_BEFORE_MAX_MS, (notAfterMs - notBeforeMs) / 3);
 }
 
 class FileTlsSource implements TlsSource {

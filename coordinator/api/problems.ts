@@ -2,7 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 
 import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
 import { describeCertificate } from "../../common/tls/certificate.js";
-import { isDue } from "../../common/tls/source.js";
+import { isDue } from "../../common/tls/due.js";
 import { RENEW, complaintOfTime, remaining } from "../../common/tls/words.js";
 import type { ProblemSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { BalancerStatus, ControlContext } from "./context.js";
@@ -14,6 +14,7 @@ export function problemsOf(context: ControlContext): Problem[] {
   const found = [
     ...leadershipProblems(context),
     ...panicProblems(context),
+    ...placeProblems(context),
     ...nodeProblems(context),
     ...context.balancers.balancers().flatMap(balancerProblems),
     ...agentProblems(context),
@@ -44,17 +45,42 @@ function certificateProblems({ tls, coordinatorId }: ControlContext): Problem[] 
   });
 }
 
-function leadershipProblems({ log }: ControlContext): Problem[] {
-  if (log.leadership().leaderId !== null) return [];
-  return [
-    {
+function leadershipProblems({ log, tier }: ControlContext): Problem[] {
+  const subject = "coordinators";
+  if (log.leadership().leaderId === null) {
+    const { message, hint } = tier.noLeaderWords();
+    const consequence = "Nothing is decided and no change is taken until then; proxies stay as they are";
+    return [{ severity: "error", subject, message: `${message}. ${consequence}`, hint }];
+  }
+  const members = tier.members();
+  const missing = tier.missingWords();
+  const voters = members.filter(({ role }) => role === "voter");
+  const spare = Math.floor((voters.length - 1) / 2);
+  const lost = voters.filter(({ state }) => state === "missing").length;
+  const hint = "duckctl coordinators list";
+  const found: Problem[] = [];
+  if (missing !== "") {
+    const left = spare - lost;
+    const word = left <= 0 ? "one more loss stops the tier" : `the tier bears the loss of ${left} more`;
+    found.push({ severity: "warning", subject, message: `${missing}; ${word}`, hint });
+  }
+  if (voters.length > 0 && voters.length % 2 === 0) {
+    const message = `${voters.length} coordinators vote: they bear no more losses than ${voters.length - 1} would`;
+    found.push({ severity: "warning", subject, message, hint: "Add one more, or remove one" });
+  }
+  return found;
+}
+
+/** A loopback address in the configuration means each coordinator's own host: with several, nobody's. */
+function placeProblems({ replica, fleet }: ControlContext): Problem[] {
+  return [...replica.state.nodes.values()]
+    .filter((node) => fleet.agentBeside(node) === null && !fleet.canReach(node))
+    .map((node) => ({
       severity: "error",
-      subject: "coordinators",
-      message:
-        "No leader: nothing is decided until a majority of the coordinators is back; proxies stay as they are",
-      hint: "duckctl status",
-    },
-  ];
+      subject: `node ${node.cluster}/${node.addr}`,
+      message: "Nobody can check it: its address means another place on each coordinator's host",
+      hint: "Let the agent on its host declare it (agent: nodes: …), or give an address that all hosts reach",
+    }));
 }
 
 function panicProblems({ replica }: ControlContext): Problem[] {

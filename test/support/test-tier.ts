@@ -2,8 +2,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { runCli } from "../../cli/command-line.js";
-import type { CliIo } from "../../cli/io.js";
 import { systemClock } from "../../common/clock.js";
 import { parseConfigText } from "../../common/config/load.js";
 import { createLogger } from "../../common/logger.js";
@@ -11,8 +9,10 @@ import { systemRandom } from "../../common/random.js";
 import { startCoordinator } from "../../coordinator/coordinator.js";
 import type { CoordinatorOptions, RunningCoordinator } from "../../coordinator/coordinator.js";
 import { startEmbedded } from "../../coordinator/dev/embedded.js";
+import { runDuckctl } from "./duckctl.js";
+import type { CliResult } from "./duckctl.js";
 
-export type CliResult = { readonly code: number; readonly out: string; readonly err: string };
+export { runDuckctl };
 
 /** A coordinator in this process, on free ports and a folder of its own, and a duckctl that asks it. */
 export type TestTier = {
@@ -95,24 +95,4 @@ agent: {id: a1, state_dir: ${folder}/agent}
     },
   };
   return options.withAgent === true ? startEmbedded(wanted) : startCoordinator(wanted);
-}
-
-/** Runs one command line with everything a terminal would give it replaced. */
-export async function runDuckctl(args: readonly string[], io: Partial<CliIo> = {}): Promise<CliResult> {
-  let out = "";
-  let err = "";
-  const code = await runCli(args, {
-    out: (text) => void (out += text),
-    err: (text) => void (err += text),
-    env: {},
-    isTerminal: false,
-    hasColours: false,
-    width: 80,
-    ask: null,
-    readInput: async () => "",
-    signal: new AbortController().signal,
-    nowMs: () => Date.now(),
-    ...io,
-  });
-  return { code, out, err };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { serverOf } from "./session.js";
+import { serverOf, tlsOf } from "./connection.js";
 
 test("serverOf() prefers the flag to the environment and that to this host", () => {
   assert.equal(serverOf({ server: "a:1" }, { DUCK_SERVER: "b:2" }), "a:1");
@@ -24,4 +24,25 @@ test("serverOf() refuses what cannot be an address, and says where it stands", (
     hint: "--server 127.0.0.1:7400",
   });
   assert.throws(() => serverOf({}, { DUCK_SERVER: "a b" }), { hint: "DUCK_SERVER=127.0.0.1:7400" });
+});
+
+test("serverOf() takes the context's server when nothing else is said", () => {
+  assert.equal(serverOf({}, {}, { server: "c1.example" }), "c1.example:7400");
+  assert.equal(serverOf({}, { DUCK_SERVER: "b:2" }, { server: "c1.example" }), "b:2");
+  assert.throws(() => serverOf({}, {}, { server: "a b" }), { hint: /duckctl contexts set NAME --server/ });
+});
+
+test("tlsOf() takes each file from flag, environment or context, in this order", () => {
+  const context = { cacert: "/c/ca", cert: "/c/cert", key: "/c/key" };
+
+  assert.deepEqual(tlsOf({ key: "/f/key" }, { DUCK_CERT: "/e/cert" }, context), {
+    ca: "/c/ca",
+    cert: "/e/cert",
+    key: "/f/key",
+  });
+  assert.equal(tlsOf({}, { DUCK_KEY: "" }), null);
+  assert.throws(() => tlsOf({ cert: "/a", key: "/b" }, {}), {
+    code: "INVALID_ARGUMENT",
+    message: /--cacert \(DUCK_CACERT\) is missing/,
+  });
 });
