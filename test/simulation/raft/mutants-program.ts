@@ -5,12 +5,12 @@
  * Exit 1 when one survives. MUTANT_SEEDS: seeds to try, default 400.
  */
 import { spawn } from "node:child_process";
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MUTANTS } from "./mutants.js";
-import type { Mutant } from "./mutants.js";
+import { mutate, MUTANTS } from "./mutants.js";
+import type { Mutant, MutatedSource } from "./mutants.js";
 import type { Mode } from "./run.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
@@ -29,10 +29,6 @@ const COPIED = [
 ];
 const SEEDS = Number(process.env["MUTANT_SEEDS"] ?? "400");
 
-const SOURCES = readdirSync(join(ROOT, CORE))
-  .filter((file) => file.endsWith(".ts"))
-  .map((file) => ({ file, text: readFileSync(join(ROOT, CORE, file), "utf8") }));
-
 const words = process.argv.slice(2);
 const chosen = MUTANTS.filter(({ name }) => words.length === 0 || words.some((word) => name.includes(word)));
 /** Neither is a proof of anything, so both fail the run. */
@@ -47,7 +43,7 @@ process.exitCode = caught === chosen.length && caught > 0 ? 0 : 1;
 async function work(): Promise<void> {
   for (let mutant = queue.shift(); mutant !== undefined; mutant = queue.shift()) {
     const { name } = mutant;
-    const source = mutated(mutant);
+    const source = mutate(mutant);
     if (source === null) {
       stale.push(name);
       process.stdout.write(`stale     ${name}: what it replaces is not in the core exactly once\n`);
@@ -63,18 +59,9 @@ async function work(): Promise<void> {
   }
 }
 
-type Source = { readonly file: string; readonly text: string };
-
-/** Null when the text to replace is not there exactly once: the core has changed, and the mutant must too. */
-function mutated({ from, to }: Mutant): Source | null {
-  const [place, ...others] = SOURCES.filter(({ text }) => text.includes(from));
-  if (place === undefined || others.length > 0 || place.text.split(from).length !== 2) return null;
-  return { file: place.file, text: place.text.replace(from, () => to) };
-}
-
 type Found = { readonly where: string; readonly rule: string };
 
-async function hunt(mutant: Mutant, { file, text }: Source): Promise<Found | null> {
+async function hunt(mutant: Mutant, { file, text }: MutatedSource): Promise<Found | null> {
   const folder = mkdtempSync(join(tmpdir(), "duck-mutant-"));
   try {
     for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });

@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import type { Mode } from "./run.js";
 
 /**
@@ -11,6 +14,20 @@ export type Mutant = {
   /** What has to notice it. `scenarios`: too rare for chance, so the scenario of the same name must. */
   readonly mode: Mode | "scenarios";
 };
+
+/** A source file of the core, with a mutant in it. */
+export type MutatedSource = { readonly file: string; readonly text: string };
+
+/** Null when the text to replace is not there exactly once: the core has changed, and the mutant must too. */
+export function mutate({ from, to }: Mutant): MutatedSource | null {
+  const folder = fileURLToPath(new URL("../../../coordinator/raft", import.meta.url));
+  const sources = readdirSync(folder)
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => ({ file, text: readFileSync(join(folder, file), "utf8") }));
+  const [place, ...others] = sources.filter(({ text }) => text.includes(from));
+  if (place === undefined || others.length > 0 || place.text.split(from).length !== 2) return null;
+  return { file: place.file, text: place.text.replace(from, () => to) };
+}
 
 export const MUTANTS: readonly Mutant[] = [
   {
