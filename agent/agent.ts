@@ -125,6 +125,7 @@ class Agent {
           handlers: {
             hello: () => introduce(this.#identity, this.#config, this.#applies.states(), this.#clusterId),
             onWelcome: (from, welcome) => this.#onWelcome(from, welcome),
+            onMembers: (from, told) => this.#coordinators.onWelcome(from, told),
             onAssignment: () => this.#assign(),
             onProbe: (node, durationMs) => this.#schedule.probe(node, durationMs),
             onBundle: (bundle) => this.#applies.offer(bundle),

@@ -56,6 +56,8 @@ export type StreamHandlers = {
   readonly hello: () => Introduction;
   /** @throws ClusterduckError when this coordinator is not one of ours. */
   readonly onWelcome: (address: string, welcome: Welcome) => void;
+  /** A coordinator tells who else there is now. */
+  readonly onMembers: (address: string, told: Pick<Welcome, "coordinatorId" | "members">) => void;
   /** The work, or whether this coordinator is there, has changed. */
   readonly onAssignment: () => void;
   readonly onProbe: (node: ScheduledNode, durationMs: number) => void;
@@ -237,6 +239,9 @@ export class CoordinatorStream {
         logger.info("stream.connected", { coordinator: address, id: message.value.coordinatorId });
         return;
       }
+      case "members":
+        handlers.onMembers(address, { coordinatorId: this.#coordinatorId, members: message.value.members });
+        return;
       case "acknowledgement":
         session.acknowledged(
           fromUint64(message.value.sequence, "the acknowledged sequence number"),

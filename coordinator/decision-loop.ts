@@ -34,13 +34,15 @@ export type DecisionLoopOptions = {
   readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "members">;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** This coordinator has formed its votes on these nodes anew, though perhaps as they were. */
+  readonly onVoted?: (nodes: readonly NodeRef[]) => void;
 };
 
 export interface DecisionLoop {
   /** What this coordinator's own schedule saw, on its own monotonic clock. */
   ownReports(reports: readonly ObservationReport[]): void;
-  /** This coordinator's votes, for the leader. */
-  ownVotes(): Iterable<{ readonly node: NodeRef; readonly vote: MemberVote }>;
+  /** This coordinator's own vote, for the leader; null: it has none yet. */
+  ownVote(node: NodeRef): MemberVote | null;
   /** What other coordinators tell while this one leads. */
   readonly peerVotes: PeerVotes;
   /** Null: no such node. */
@@ -123,8 +125,8 @@ class RunningLoop implements DecisionLoop {
     this.#reports(this.#own, reports);
   }
 
-  ownVotes(): ReturnType<DecisionLoop["ownVotes"]> {
-    return this.#decider.ownVotes();
+  ownVote(node: NodeRef): MemberVote | null {
+    return this.#decider.ownVote(node);
   }
 
   readonly peerVotes: PeerVotes = {
@@ -238,6 +240,7 @@ class RunningLoop implements DecisionLoop {
     this.#decider.heartbeat(this.#own, schedule.selfDoubt());
     const step = this.#decider.tick(this.#now());
     for (const wish of step.probes) this.#probe(wish);
+    if (step.voted.length > 0) this.#options.onVoted?.(step.voted);
     if (step.cut !== null) void this.#commit(step.cut);
     if (this.#options.log.leadership().isLeader) this.#doChores();
     this.#wakeAt(step.nextTickAtMs);
@@ -269,10 +272,11 @@ class RunningLoop implements DecisionLoop {
   }
 
   async #commit(cut: readonly Transition[]): Promise<void> {
-    const { replica, logger, clock } = this.#options;
+    const { replica, logger, clock, log } = this.#options;
     const startedMs = this.#nowMs();
+    const { term } = log.leadership();
     try {
-      const { result, position } = await replica.propose({ type: "cut", transitions: cut }, "leader");
+      const { result, position } = await replica.propose({ type: "cut", transitions: cut, term }, "leader");
       if (result.isAccepted) {
         const commitMs = Math.round(this.#nowMs() - startedMs);
         logger.info("cut.committed", { index: position.index, transitions: cut.length, commitMs });

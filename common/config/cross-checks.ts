@@ -1,10 +1,12 @@
 import { canonicalAddress } from "../model/address.js";
+import { formatDuration } from "../duration.js";
 import { isObject } from "./arrange.js";
+import { CONFIG_DEFAULTS } from "./defaults.js";
 import type { JsonObject, JsonValue } from "./model.js";
 import { formatPath } from "./problem.js";
 import type { PathSegment } from "./problem.js";
 import { isLoopbackHost } from "../net/loopback.js";
-import { listen } from "./schema/values.js";
+import { duration, listen } from "./schema/values.js";
 import { nearest } from "./suggest.js";
 import type { ProblemDetails } from "./yaml-source.js";
 
@@ -161,6 +163,7 @@ function checkTransports(data: JsonObject, report: Report): void {
   for (const [index, transport] of listOf(data["transports"]).entries()) {
     const type = isObject(transport) ? transport["type"] : undefined;
     if (typeof type !== "string") continue;
+    if (isObject(transport) && type === "raft") checkTiming(transport, ["transports", index], report);
     if (seen.has(type)) report(["transports", index], `a second transport of type ${type}: one is enough`);
     seen.add(type);
   }
@@ -169,6 +172,28 @@ function checkTransports(data: JsonObject, report: Report): void {
       isAboutKey: true,
     });
   }
+}
+
+const HEARTBEATS_PER_ELECTION = 5;
+
+/** Fewer heartbeats than that, and a single late one elects another leader. */
+function checkTiming(transport: JsonObject, path: Path, report: Report): void {
+  const read = (key: string, defaultMs: number): number | null => {
+    if (transport[key] === undefined) return defaultMs;
+    const { data } = duration().safeParse(transport[key]);
+    return data ?? null;
+  };
+  const heartbeatMs = read("heartbeat_interval", CONFIG_DEFAULTS.raft.heartbeatMs);
+  const electionMs = read("election_timeout", CONFIG_DEFAULTS.raft.electionMs);
+  if (heartbeatMs === null || electionMs === null) return;
+  const leastMs = heartbeatMs * HEARTBEATS_PER_ELECTION;
+  if (electionMs >= leastMs) return;
+  const key = transport["election_timeout"] === undefined ? "heartbeat_interval" : "election_timeout";
+  report(
+    [...path, key],
+    `leaves ${formatDuration(electionMs)} for an election and ${formatDuration(heartbeatMs)} between heartbeats: make election_timeout at least ${formatDuration(leastMs)}`,
+    { value: transport[key] ?? null },
+  );
 }
 
 /** Whoever can connect can tell a coordinator what to do, so beyond this host certificates say who may. */

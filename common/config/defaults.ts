@@ -61,6 +61,9 @@ export const CONFIG_DEFAULTS = {
     address: { host: "127.0.0.1", port: 9910 },
     /** Path pattern of the certificates, from the seed: `%s` becomes `key`, `crt` or `ca`. */
     tls: "clusterduck.%s",
+    /** A leader that is silent for an election timeout, up to twice that by chance, is followed by another. */
+    heartbeatMs: 100,
+    electionMs: 1_000,
   },
   agent: {
     coordinators: ["127.0.0.1:7400"],

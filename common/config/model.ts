@@ -189,8 +189,14 @@ export type CoordinatorConfig = {
   readonly snapshotEntries: number;
 };
 
-/** The seed's raft transport: read and kept; listened on once the tier has more than one member. */
+/** How coordinators of one tier reach each other, in the seed's form. */
 export type RaftTransportConfig = {
+  /** False: the file names no such transport, and the coordinator stands alone. */
+  readonly isEnabled: boolean;
+  /** Where the others reach it, host:port; null: where it listens. */
+  readonly advertise: string | null;
+  readonly heartbeatMs: number;
+  readonly electionMs: number;
   readonly address: ListenConfig;
   readonly tls: string;
   readonly bootstrap: readonly string[];

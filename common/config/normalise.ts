@@ -146,6 +146,10 @@ function toCoordinator(file: FileEntries, hostName: string, paths: Paths): Coord
     advertise: coordinator.advertise ?? null,
     tls: toTls(coordinator.tls ?? (raft?.tls === undefined ? undefined : filesOfPattern(raft.tls)), paths),
     raft: {
+      isEnabled: raft !== undefined,
+      advertise: raft?.advertise ?? null,
+      heartbeatMs: raft?.heartbeat_interval ?? CONFIG_DEFAULTS.raft.heartbeatMs,
+      electionMs: raft?.election_timeout ?? CONFIG_DEFAULTS.raft.electionMs,
       address: raft?.address ?? CONFIG_DEFAULTS.raft.address,
       tls: paths.local(raft?.tls ?? CONFIG_DEFAULTS.raft.tls),
       bootstrap: raft?.bootstrap ?? [],

@@ -53,6 +53,19 @@ export function outcomeToWire(outcome: Outcome): WireOutcome {
   return TO_WIRE[outcome];
 }
 
+/** @throws ClusterduckError INVALID_ARGUMENT for one that no program of ours sends. */
+export function outcomeFromWire(outcome: WireOutcome): Outcome {
+  const found = (Object.keys(TO_WIRE) as Outcome[]).find((each) => TO_WIRE[each] === outcome);
+  if (found !== undefined) return found;
+  throw invalid(`an outcome is ${outcome}, expected 1 to 4`);
+}
+
+/** Null for none; one that only a newer program knows is `internal`. */
+export function reasonFromWire(word: string): Reason | null {
+  if (word === "") return null;
+  return isReason(word) ? word : "internal";
+}
+
 /**
  * A report about to be sent: its moment becomes an age, as hosts share no clock. Texts are cut to what the
  * wire allows.

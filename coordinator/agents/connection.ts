@@ -28,6 +28,7 @@ export class AgentConnection {
   /** The facts each check sent last on this stream: agents send them when they change. */
   readonly #facts = new Map<string, Facts>();
   #hasWork = false;
+  #hasMembers = false;
   #acknowledge: number | null = null;
 
   /** Why it ended; null while it lives. */
@@ -65,10 +66,19 @@ export class AgentConnection {
     this.#wakeup.wake();
   }
 
+  /** The coordinators have changed. */
+  tellMembers(): void {
+    this.#hasMembers = true;
+    this.#wakeup.wake();
+  }
+
   /** Messages until the connection ends; then throws why. */
-  async *messages(nextAssignment: () => Response | null): AsyncGenerator<Response> {
+  async *messages(next: {
+    readonly assignment: () => Response | null;
+    readonly members: () => Response;
+  }): AsyncGenerator<Response> {
     while (!this.ended.aborted) {
-      const message = this.#next(nextAssignment);
+      const message = this.#next(next);
       if (message === null) await this.#wakeup.wait(this.ended);
       else yield message;
     }
@@ -89,7 +99,10 @@ export class AgentConnection {
   }
 
   /** The most urgent first: a proxy's new configuration, a doubt, the work, the receipt. */
-  #next(nextAssignment: () => Response | null): Response | null {
+  #next(next: {
+    readonly assignment: () => Response | null;
+    readonly members: () => Response;
+  }): Response | null {
     for (const [balancer, bundle] of this.#bundles) {
       this.#bundles.delete(balancer);
       return { message: { case: "apply", value: encodeBundle(bundle) } };
@@ -100,8 +113,12 @@ export class AgentConnection {
     }
     if (this.#hasWork) {
       this.#hasWork = false;
-      const assignment = nextAssignment();
+      const assignment = next.assignment();
       if (assignment !== null) return assignment;
+    }
+    if (this.#hasMembers) {
+      this.#hasMembers = false;
+      return next.members();
     }
     if (this.#acknowledge !== null) {
       const sequence = toUint64(this.#acknowledge);

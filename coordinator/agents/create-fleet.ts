@@ -100,6 +100,10 @@ class StreamFleet implements FleetServer {
         this.#forget(applied.command.agentId);
       }
       if (changesWork(applied)) this.#replan();
+      const { command, result } = applied;
+      if (result.isAccepted && (command?.type === "setMember" || command?.type === "removeMember")) {
+        for (const agent of this.#agents.values()) agent.connection?.tellMembers();
+      }
     });
     this.service = bindService(
       AgentService,
@@ -174,7 +178,10 @@ class StreamFleet implements FleetServer {
       yield this.#welcome(agent);
       // Reads beside the writing below; what it throws ends the connection, and with it the writing.
       void this.#read(agent, connection, iterator);
-      yield* connection.messages(() => this.#nextAssignment(agent));
+      yield* connection.messages({
+        assignment: () => this.#nextAssignment(agent),
+        members: () => ({ message: { case: "members", value: { members: this.#members() } } }),
+      });
     } finally {
       context.signal.removeEventListener("abort", onGone);
       onGone();
@@ -383,12 +390,16 @@ class StreamFleet implements FleetServer {
         value: {
           clusterId: state.clusterId,
           coordinatorId: this.#options.coordinatorId,
-          members: this.#options.members().map((member) => ({ ...member })),
+          members: this.#members(),
           heartbeatIntervalMs: agent.heartbeatIntervalMs,
           term: toUint64(state.term),
         },
       },
     };
+  }
+
+  #members(): { id: string; agentAddress: string }[] {
+    return this.#options.members().map((member) => ({ ...member }));
   }
 
   /** Grows with the fleet, so that all heartbeats together stay a small share of a core. */

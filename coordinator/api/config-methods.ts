@@ -5,14 +5,15 @@ import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ControlContext } from "./context.js";
 import { proposeFor } from "./propose.js";
+import { upToDate } from "./up-to-date.js";
 
 type ConfigMethods = Pick<ServiceHandlers<typeof ControlService>, "getConfig" | "applyConfig">;
 
 export function configMethods(context: ControlContext): ConfigMethods {
   const { replica } = context;
   return {
-    getConfig: async () => {
-      await replica.readBarrier();
+    getConfig: async (request) => {
+      await upToDate(replica, request);
       const { yaml, revision, source } = replica.state.config;
       return { yaml, revision: BigInt(revision), source };
     },

@@ -7,6 +7,7 @@ import type { Facts } from "../../common/model/observation.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import type { Fleet } from "../agents/fleet.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { MemberHealth } from "../tier/tier-health.js";
 import type { Replica } from "../replica.js";
 
 /** What the control service reads and writes; the composition root gathers it. */
@@ -29,7 +30,29 @@ export type ControlContext = {
   readonly parseConfig: (yaml: string) => FileConfig;
   /** The position of the newest snapshot and its bytes. */
   readonly takeSnapshot: () => Promise<Uint8Array>;
+  readonly tier: TierControl;
 };
+
+/** The coordinators themselves: who answers, and what operators change about them. */
+export interface TierControl {
+  /** Those that the log has as members, sorted by id. */
+  members(): readonly MemberHealth[];
+  /** Those that are missing, in words; empty: none that this coordinator knows of. */
+  missingWords(): string;
+  noLeaderWords(): { readonly message: string; readonly hint: string };
+  /** @throws ClusterduckError NOT_LEADER, CONFLICT for an id that is or was a member's. */
+  createJoinToken(
+    id: string,
+    validMs: number,
+    by: string,
+  ): Promise<{ readonly token: string; readonly addresses: readonly string[]; readonly expiresAtMs: number }>;
+  /** @throws ClusterduckError NOT_LEADER, NOT_FOUND, CONFLICT with the reason in words. */
+  remove(id: string, by: string): Promise<void>;
+  /** @throws as `remove`. */
+  promote(id: string): Promise<void>;
+  /** Empty: to whoever lacks least. @throws as `remove`. */
+  transferLeadership(to: string): Promise<void>;
+}
 
 /** What this coordinator knows of nodes beyond what is committed. */
 export interface NodeKnowledge {

@@ -15,7 +15,9 @@ import {
   requireTrigger,
 } from "./lookup.js";
 import { nodeMethods } from "./node-methods.js";
+import { coordinatorMethods } from "./coordinator-methods.js";
 import { proposeFor } from "./propose.js";
+import { upToDate } from "./up-to-date.js";
 import { runCheckMethod } from "./run-check-method.js";
 import { statusMethod } from "./status-method.js";
 import { agentViews } from "./views/agent.js";
@@ -34,17 +36,18 @@ export function controlService(context: ControlContext): BoundService {
   const handlers: ServiceHandlers<typeof ControlService> = {
     ...nodeMethods(context),
     ...configMethods(context),
+    ...coordinatorMethods(context),
     getStatus: statusMethod(context),
     explain: explainMethod(context),
     runCheck: runCheckMethod(context),
 
-    listClusters: async () => {
-      await replica.readBarrier();
+    listClusters: async (request) => {
+      await upToDate(replica, request);
       return { clusters: clusterViews(replica.state) };
     },
 
     listChecks: async (request) => {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       const nodes =
         request.addr === ""
@@ -54,7 +57,7 @@ export function controlService(context: ControlContext): BoundService {
     },
 
     listTriggers: async (request) => {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       const clusters = Object.values(replica.state.config.value.clusters).filter(
         (cluster) => request.cluster === "" || cluster.name === request.cluster,
@@ -65,7 +68,7 @@ export function controlService(context: ControlContext): BoundService {
     },
 
     listRuns: async (request) => {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       if (request.trigger !== "") requireTrigger(replica.state, request.cluster, request.trigger);
       const runs = [...replica.state.runs.values()].filter(
@@ -77,8 +80,8 @@ export function controlService(context: ControlContext): BoundService {
       return { runs: newest.map(runView) };
     },
 
-    listAgents: async () => {
-      await replica.readBarrier();
+    listAgents: async (request) => {
+      await upToDate(replica, request);
       return { agents: agentViews(context) };
     },
 
@@ -88,14 +91,14 @@ export function controlService(context: ControlContext): BoundService {
     },
 
     listBalancers: async (request) => {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.name !== "") requireBalancer(replica.state, request.name);
       const balancers = balancerViews(context, { withConfig: request.withConfig });
       return { balancers: balancers.filter((each) => request.name === "" || each.name === request.name) };
     },
 
     watchEvents: async function* (request, { signal }) {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       const { cluster } = request;
       const types = request.types.map(readEventType);

@@ -9,6 +9,7 @@ import { checkViews } from "./views/check.js";
 import { cutView } from "./views/event.js";
 import { nodeView } from "./views/node.js";
 import { runView } from "./views/run.js";
+import { upToDate } from "./up-to-date.js";
 
 const CUTS_SHOWN = 10;
 const RUNS_SHOWN = 10;
@@ -17,7 +18,7 @@ const RUNS_SHOWN = 10;
 export function explainMethod(context: ControlContext): ServiceHandlers<typeof ControlService>["explain"] {
   const { replica, knowledge } = context;
   return async (request) => {
-    await replica.readBarrier();
+    await upToDate(replica, request);
     const { state } = replica;
     const node = requireNode(state, readNodeRef(request.node));
     const ballot = knowledge.ballotOf(node);

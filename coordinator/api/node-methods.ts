@@ -10,6 +10,7 @@ import type { ControlContext } from "./context.js";
 import { nodesInOrder, readNodeRef, requireCluster, requireNode } from "./lookup.js";
 import { proposeFor } from "./propose.js";
 import { nodeView } from "./views/node.js";
+import { upToDate } from "./up-to-date.js";
 
 type NodeMethods = Pick<
   ServiceHandlers<typeof ControlService>,
@@ -35,7 +36,7 @@ export function nodeMethods(context: ControlContext): NodeMethods {
   const { replica } = context;
   return {
     listNodes: async (request) => {
-      await replica.readBarrier();
+      await upToDate(replica, request);
       if (request.cluster !== "") requireCluster(replica.state, request.cluster);
       const nodes = nodesOf(context, request);
       return { nodes: nodes.map((node) => nodeView(node, context)), index: BigInt(replica.state.index) };

@@ -4,12 +4,13 @@ import { outcomeToWire } from "../../common/wire/observation.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ControlContext } from "./context.js";
 import { readNodeRef, requireCluster, requireNode } from "./lookup.js";
+import { upToDate } from "./up-to-date.js";
 
 /** Runs checks now, from this coordinator, on connections of their own; decides nothing. */
 export function runCheckMethod(context: ControlContext): ServiceHandlers<typeof ControlService>["runCheck"] {
   const { replica, schedule } = context;
   return async (request) => {
-    await replica.readBarrier();
+    await upToDate(replica, request);
     const node = requireNode(replica.state, readNodeRef(request.node));
     const cluster = requireCluster(replica.state, node.cluster);
     const wanted = cluster.checks.filter((check) => request.check === "" || check.id === request.check);

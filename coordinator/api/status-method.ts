@@ -5,6 +5,7 @@ import { problemsOf } from "./problems.js";
 import { agentViews } from "./views/agent.js";
 import { balancerViews } from "./views/balancer.js";
 import { clusterViews } from "./views/cluster.js";
+import { coordinatorViews } from "./views/coordinator.js";
 
 /** Everything at a glance. Answers without a leader too: that is when people ask. */
 export function statusMethod(context: ControlContext): ServiceHandlers<typeof ControlService>["getStatus"] {
@@ -26,11 +27,7 @@ export function statusMethod(context: ControlContext): ServiceHandlers<typeof Co
       balancers: balancerViews(context, { withConfig: false }),
       problems: problemsOf(context),
       uptimeSeconds: (context.clock.monotonicMs() - context.startedAtMs) / 1000,
-      coordinators: log.members().map((id) => ({
-        id,
-        address: id === coordinatorId ? context.address : "",
-        role: id === leaderId ? "leader" : "follower",
-      })),
+      coordinators: coordinatorViews(context),
     };
   };
 }

@@ -209,8 +209,8 @@ class Deliverer implements Delivery {
     const before = entry.rendered;
     entry.rendered = rendering;
     if (entry.bundle?.generation !== rendering.generation) {
-      const { term, index } = replica.state;
-      entry.bundle = bundleOf(rendering, { term, index }, isUrgent(before, rendering));
+      const { index } = replica.state;
+      entry.bundle = bundleOf(rendering, this.#fencing(), isUrgent(before, rendering));
       logger.info("render.changed", {
         balancer: config.name,
         generation: rendering.generation,
@@ -325,13 +325,25 @@ class Deliverer implements Delivery {
     }
   }
 
-  /** A new leader does not know what the one before had ordered from agents: what is there already is not made again. */
+  /**
+   * A new leader does not know what the one before had ordered from agents: what is there already is not made
+   * again, and whatever it orders bears its own term, or agents would take it for an order of the one before.
+   */
   #lead(): void {
     this.#evaluateAll();
-    for (const { config, targets } of this.#entries.values()) {
-      if (config.deliver === "local") continue;
-      for (const target of targets.values()) if (!target.isConverged) target.resend();
+    const fencing = this.#fencing();
+    for (const entry of this.#entries.values()) {
+      if (entry.config.deliver === "local" || entry.bundle === null) continue;
+      entry.bundle = { ...entry.bundle, fencing };
+      for (const target of entry.targets.values()) target.lead(entry.bundle);
     }
+  }
+
+  /** The leader's term counts from its election on, which may be before its first entry is applied. */
+  #fencing(): Fencing {
+    const { term, index } = this.#options.replica.state;
+    const { isLeader, term: leading } = this.#options.log.leadership();
+    return { term: isLeader ? Math.max(term, leading) : term, index };
   }
 
   #agentLost(agentId: string): void {

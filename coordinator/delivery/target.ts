@@ -58,6 +58,12 @@ export class Target {
     if (this.#wanted !== null) this.#dispatch();
   }
 
+  /** This coordinator leads now: what it orders from here on bears its term. The same generation as wanted. */
+  lead(bundle: Bundle): void {
+    if (this.#wanted?.generation === bundle.generation) this.#wanted = bundle;
+    if (!this.#hasConverged) this.resend();
+  }
+
   /** Came back: what it said it holds may be what is wanted. */
   found(wanted: Bundle): void {
     this.#isReachable = true;

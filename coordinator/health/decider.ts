@@ -30,6 +30,8 @@ export type ProbeWish = { readonly node: ScheduledNode; readonly durationMs: num
 export type DeciderStep = {
   /** To be committed now; the owner answers with `committed` or `rejected`. */
   readonly cut: readonly Transition[] | null;
+  /** Nodes on which this coordinator has formed its vote anew. */
+  readonly voted: readonly NodeRef[];
   /** Nodes at which this coordinator should look for itself. */
   readonly probes: readonly ProbeWish[];
   /** Monotonic milliseconds at which the next `tick` is due, if nothing arrives before. */
@@ -189,9 +191,10 @@ export class Decider {
       const wish = this.#evaluate(key, now);
       if (wish !== null) probes.push(wish);
     }
+    const voted = [...this.#dirty].flatMap((key) => this.#world.state.nodes.get(key) ?? []);
     this.#dirty.clear();
     const cut = this.#queue.dueAtMs(nowMs) <= nowMs ? this.#takeCut(nowMs) : null;
-    return { cut, probes, nextTickAtMs: Math.min(this.#nextSweepMs, this.#queue.dueAtMs(nowMs)) };
+    return { cut, voted, probes, nextTickAtMs: Math.min(this.#nextSweepMs, this.#queue.dueAtMs(nowMs)) };
   }
 
   /** Judges a node now, changing nothing. Null: no such node. */
@@ -213,12 +216,9 @@ export class Decider {
     return { ...judged, record, cluster, tally: counted, votes, hold: gate ?? budget };
   }
 
-  /** This coordinator's own votes, for the leader. */
-  *ownVotes(): Generator<{ readonly node: NodeRef; readonly vote: MemberVote }> {
-    for (const [key, { cluster, addr }] of this.#world.state.nodes) {
-      const vote = this.#tracks.get(key)?.votes.get(this.#world.coordinatorId)?.vote;
-      if (vote !== undefined) yield { node: { cluster, addr }, vote };
-    }
+  /** This coordinator's own vote, for the leader; null: it has none yet. */
+  ownVote(node: NodeRef): MemberVote | null {
+    return this.#tracks.get(nodeKey(node))?.votes.get(this.#world.coordinatorId)?.vote ?? null;
   }
 
   /** A process that stood still would take its own deafness for everybody's silence. */

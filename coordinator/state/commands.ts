@@ -37,7 +37,12 @@ export type Command =
       /** Refuse unless the node's overlay ends at this time: for whoever ends what has run out. */
       readonly ifUntilMs?: number;
     }
-  | { readonly type: "cut"; readonly transitions: readonly Transition[] }
+  | {
+      readonly type: "cut";
+      readonly transitions: readonly Transition[];
+      /** The term whose votes led to it: in another one it is refused. */
+      readonly term?: number;
+    }
   | { readonly type: "agentFound"; readonly agent: Omit<AgentRecord, "state" | "sinceMs"> }
   | { readonly type: "agentLost"; readonly agentId: string; readonly bootId: string; readonly cause: string }
   /** A lost agent that will not come back, with the nodes that it declared. */

@@ -13,6 +13,10 @@ import { heldStateOf } from "./state.js";
  * the state it was judged in. The others were overtaken and are left out of the record.
  */
 export function applyCut(context: Context, command: Extract<Command, { type: "cut" }>): CommandResult {
+  const { index, term, atMs } = context;
+  if (command.term !== undefined && command.term !== term) {
+    return refused("CONFLICT", `The cut was decided in term ${command.term}, and it is term ${term} now`);
+  }
   const applied: Transition[] = [];
   for (const transition of command.transitions) {
     const node = context.state.nodes.get(nodeKey(transition.node));
@@ -25,7 +29,6 @@ export function applyCut(context: Context, command: Extract<Command, { type: "cu
     const message = `None of the cut's ${count} transitions fits: their nodes have changed or are gone`;
     return refused("CONFLICT", message);
   }
-  const { index, term, atMs } = context;
   context.state.cuts.push({ index, term, atMs, transitions: applied });
   keepLast(context.state.cuts, MAX_CUTS);
   return ACCEPTED;

@@ -9,6 +9,9 @@ export type NextRuns = {
   readonly nextAtMs: number | null;
 };
 
+/** Whether a coordinator that has begun a run still lives is looked at this often. Milliseconds. */
+const LOOK_AGAIN_MS = 1_000;
+
 /**
  * Chooses what to run. The runs of one trigger go one after the other in the order of their events, so that
  * the last event's command is also the last one to write its file; different triggers do not wait for each other.
@@ -17,6 +20,7 @@ export function nextRuns(
   runs: ReadonlyMap<string, RunRecord>,
   mine: ReadonlySet<string>,
   nowMs: number,
+  isUnderWayElsewhere: (run: RunRecord) => boolean = () => false,
 ): NextRuns {
   const ready: RunRecord[] = [];
   const interrupted: RunRecord[] = [];
@@ -28,8 +32,10 @@ export function nextRuns(
     if (taken.has(lane)) continue;
     taken.add(lane);
     if (mine.has(run.id)) continue;
-    if (run.outcome === "started") interrupted.push(run);
-    else if (run.notBeforeMs <= nowMs) ready.push(run);
+    if (run.outcome === "started") {
+      if (isUnderWayElsewhere(run)) nextAtMs = Math.min(nextAtMs ?? Infinity, nowMs + LOOK_AGAIN_MS);
+      else interrupted.push(run);
+    } else if (run.notBeforeMs <= nowMs) ready.push(run);
     else nextAtMs = Math.min(nextAtMs ?? Infinity, run.notBeforeMs);
   }
   return { ready, interrupted, nextAtMs };

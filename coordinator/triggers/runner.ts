@@ -22,6 +22,8 @@ export type TriggerRunnerOptions = {
   readonly logger: Logger;
   /** The coordinator's own environment, for `inherit_env`. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Another coordinator began this run, and may still be at it. Default: nobody does. */
+  readonly isUnderWayElsewhere?: (run: RunRecord) => boolean;
 };
 
 export type TriggerRunner = {
@@ -51,6 +53,7 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
       replica.state.runs,
       new Set(mine.keys()),
       clock.wallMs(),
+      options.isUnderWayElsewhere,
     );
     for (const run of interrupted) own(run.id, () => recordInterrupted(run));
     for (const run of ready.slice(0, Math.max(0, RUNS_AT_ONCE - mine.size))) own(run.id, () => execute(run));

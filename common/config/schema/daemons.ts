@@ -3,11 +3,23 @@ import { CONFIG_DEFAULTS } from "../defaults.js";
 import { proxyTarget } from "./balancer.js";
 import { nodeObject, toNode } from "./node.js";
 import { tls, tlsPattern } from "./tls.js";
-import { address, environment, line, listen, name, oneOrMore, path, scalarText, userName } from "./values.js";
+import {
+  address,
+  durationOr,
+  environment,
+  line,
+  listen,
+  name,
+  oneOrMore,
+  path,
+  scalarText,
+  userName,
+} from "./values.js";
 
 /* What belongs to one process on one host; nothing here is replicated. */
 
 const COORDINATOR = CONFIG_DEFAULTS.coordinator;
+const RAFT = CONFIG_DEFAULTS.raft;
 
 /** Where a daemon is found. A URL's scheme is accepted, as the seed wrote `tls://host:port`. */
 const peer = z
@@ -44,7 +56,14 @@ const raftTransport = z.strictObject({
   type: z.literal("raft"),
   address: listen.optional().describe("Where the other coordinators connect; default 127.0.0.1:9910"),
   tls: tlsPattern.optional().describe("Path pattern of the certificates; default clusterduck.%s"),
-  bootstrap: oneOrMore(peer).prefault([]).describe("Coordinators to connect with first"),
+  bootstrap: oneOrMore(peer).prefault([]).describe("The other coordinators, or some of them"),
+  advertise: peer.optional().describe("host:port where the others reach it; default: where it listens"),
+  heartbeat_interval: durationOr(RAFT.heartbeatMs, { minMs: 5, maxMs: 10_000 }).describe(
+    "Between two signs of life of the leader; the same on all coordinators",
+  ),
+  election_timeout: durationOr(RAFT.electionMs, { minMs: 50, maxMs: 50_000 }).describe(
+    "Silence of the leader before another is elected: at least 5 heartbeats",
+  ),
 });
 
 const httpTransport = z.strictObject({

@@ -90,6 +90,12 @@ export declare type ConnectResponse = Message<"clusterduck.v1.ConnectResponse"> 
      */
     value: Acknowledgement;
     case: "acknowledgement";
+  } | {
+    /**
+     * @generated from field: clusterduck.v1.MemberList members = 6;
+     */
+    value: MemberList;
+    case: "members";
   } | { case: undefined; value?: undefined };
 };
 
@@ -439,6 +445,24 @@ export declare type Welcome = Message<"clusterduck.v1.Welcome"> & {
  * Use `create(WelcomeSchema)` to create a new message.
  */
 export declare const WelcomeSchema: GenMessage<Welcome>;
+
+/**
+ * The coordinators have changed since the welcome: all of them again.
+ *
+ * @generated from message clusterduck.v1.MemberList
+ */
+export declare type MemberList = Message<"clusterduck.v1.MemberList"> & {
+  /**
+   * @generated from field: repeated clusterduck.v1.Member members = 1;
+   */
+  members: Member[];
+};
+
+/**
+ * Describes the message clusterduck.v1.MemberList.
+ * Use `create(MemberListSchema)` to create a new message.
+ */
+export declare const MemberListSchema: GenMessage<MemberList>;
 
 /**
  * @generated from message clusterduck.v1.Member

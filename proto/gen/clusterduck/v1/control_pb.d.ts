@@ -6,8 +6,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Ballot, BallotEvidence, Cut, NodeRef, NodeState, Observation } from "./model_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Ballot, BallotEvidence, Cut, NodeRef, NodeState, Observation } from "./model_pb.js";
 
 /**
  * Describes the file clusterduck/v1/control.proto.
@@ -129,6 +129,44 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
    * @generated from field: string role = 3;
    */
   role: string;
+
+  /**
+   * Where the other coordinators reach it; empty where it stands alone.
+   *
+   * @generated from field: string raft_address = 4;
+   */
+  raftAddress: string;
+
+  /**
+   * @generated from field: string http_address = 5;
+   */
+  httpAddress: string;
+
+  /**
+   * @generated from field: string version = 6;
+   */
+  version: string;
+
+  /**
+   * "answers", "missing", or "unknown" where the coordinator that was asked does not hear from it.
+   *
+   * @generated from field: string state = 7;
+   */
+  state: string;
+
+  /**
+   * When it last answered; unset where that is not known.
+   *
+   * @generated from field: google.protobuf.Timestamp last_heard_at = 8;
+   */
+  lastHeardAt?: Timestamp | undefined;
+
+  /**
+   * Last entry on its disk, as the leader knows it.
+   *
+   * @generated from field: optional uint64 match_index = 9;
+   */
+  matchIndex?: bigint | undefined;
 };
 
 /**
@@ -178,6 +216,12 @@ export declare const ProblemSchema: GenMessage<Problem>;
  * @generated from message clusterduck.v1.ListClustersRequest
  */
 export declare type ListClustersRequest = Message<"clusterduck.v1.ListClustersRequest"> & {
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -292,6 +336,13 @@ export declare type ListNodesRequest = Message<"clusterduck.v1.ListNodesRequest"
    * @generated from field: string addr = 2;
    */
   addr: string;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 3;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -590,6 +641,13 @@ export declare type ListChecksRequest = Message<"clusterduck.v1.ListChecksReques
    * @generated from field: string addr = 2;
    */
   addr: string;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 3;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -687,6 +745,13 @@ export declare type RunCheckRequest = Message<"clusterduck.v1.RunCheckRequest"> 
    * @generated from field: string check = 2;
    */
   check: string;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 3;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -719,6 +784,13 @@ export declare type ListTriggersRequest = Message<"clusterduck.v1.ListTriggersRe
    * @generated from field: string cluster = 1;
    */
   cluster: string;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 2;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -809,6 +881,13 @@ export declare type ListRunsRequest = Message<"clusterduck.v1.ListRunsRequest"> 
    * @generated from field: uint32 limit = 3;
    */
   limit: number;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 4;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -920,6 +999,12 @@ export declare const RunSchema: GenMessage<Run>;
  * @generated from message clusterduck.v1.ListAgentsRequest
  */
 export declare type ListAgentsRequest = Message<"clusterduck.v1.ListAgentsRequest"> & {
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -1064,6 +1149,13 @@ export declare type ListBalancersRequest = Message<"clusterduck.v1.ListBalancers
    * @generated from field: bool with_config = 2;
    */
   withConfig: boolean;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 3;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -1218,6 +1310,13 @@ export declare type WatchEventsRequest = Message<"clusterduck.v1.WatchEventsRequ
    * @generated from field: repeated string types = 4;
    */
   types: string[];
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 5;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -1311,6 +1410,13 @@ export declare type ExplainRequest = Message<"clusterduck.v1.ExplainRequest"> & 
    * @generated from field: clusterduck.v1.NodeRef node = 1;
    */
   node?: NodeRef | undefined;
+
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 2;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -1379,9 +1485,219 @@ export declare type ExplainResponse = Message<"clusterduck.v1.ExplainResponse"> 
 export declare const ExplainResponseSchema: GenMessage<ExplainResponse>;
 
 /**
+ * @generated from message clusterduck.v1.ListCoordinatorsRequest
+ */
+export declare type ListCoordinatorsRequest = Message<"clusterduck.v1.ListCoordinatorsRequest"> & {
+  /**
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
+};
+
+/**
+ * Describes the message clusterduck.v1.ListCoordinatorsRequest.
+ * Use `create(ListCoordinatorsRequestSchema)` to create a new message.
+ */
+export declare const ListCoordinatorsRequestSchema: GenMessage<ListCoordinatorsRequest>;
+
+/**
+ * @generated from message clusterduck.v1.ListCoordinatorsResponse
+ */
+export declare type ListCoordinatorsResponse = Message<"clusterduck.v1.ListCoordinatorsResponse"> & {
+  /**
+   * @generated from field: repeated clusterduck.v1.Coordinator coordinators = 1;
+   */
+  coordinators: Coordinator[];
+
+  /**
+   * @generated from field: string cluster_id = 2;
+   */
+  clusterId: string;
+
+  /**
+   * @generated from field: string leader_id = 3;
+   */
+  leaderId: string;
+
+  /**
+   * @generated from field: uint64 term = 4;
+   */
+  term: bigint;
+
+  /**
+   * @generated from field: uint64 commit_index = 5;
+   */
+  commitIndex: bigint;
+};
+
+/**
+ * Describes the message clusterduck.v1.ListCoordinatorsResponse.
+ * Use `create(ListCoordinatorsResponseSchema)` to create a new message.
+ */
+export declare const ListCoordinatorsResponseSchema: GenMessage<ListCoordinatorsResponse>;
+
+/**
+ * @generated from message clusterduck.v1.CreateJoinTokenRequest
+ */
+export declare type CreateJoinTokenRequest = Message<"clusterduck.v1.CreateJoinTokenRequest"> & {
+  /**
+   * The id of the coordinator that is to join.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the token works, milliseconds.
+   *
+   * @generated from field: double valid_ms = 2;
+   */
+  validMs: number;
+};
+
+/**
+ * Describes the message clusterduck.v1.CreateJoinTokenRequest.
+ * Use `create(CreateJoinTokenRequestSchema)` to create a new message.
+ */
+export declare const CreateJoinTokenRequestSchema: GenMessage<CreateJoinTokenRequest>;
+
+/**
+ * @generated from message clusterduck.v1.CreateJoinTokenResponse
+ */
+export declare type CreateJoinTokenResponse = Message<"clusterduck.v1.CreateJoinTokenResponse"> & {
+  /**
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * Addresses where it can join: all members'.
+   *
+   * @generated from field: repeated string addresses = 2;
+   */
+  addresses: string[];
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 3;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message clusterduck.v1.CreateJoinTokenResponse.
+ * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
+ */
+export declare const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse>;
+
+/**
+ * @generated from message clusterduck.v1.RemoveCoordinatorRequest
+ */
+export declare type RemoveCoordinatorRequest = Message<"clusterduck.v1.RemoveCoordinatorRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.RemoveCoordinatorRequest.
+ * Use `create(RemoveCoordinatorRequestSchema)` to create a new message.
+ */
+export declare const RemoveCoordinatorRequestSchema: GenMessage<RemoveCoordinatorRequest>;
+
+/**
+ * @generated from message clusterduck.v1.RemoveCoordinatorResponse
+ */
+export declare type RemoveCoordinatorResponse = Message<"clusterduck.v1.RemoveCoordinatorResponse"> & {
+  /**
+   * @generated from field: string leader_id = 1;
+   */
+  leaderId: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.RemoveCoordinatorResponse.
+ * Use `create(RemoveCoordinatorResponseSchema)` to create a new message.
+ */
+export declare const RemoveCoordinatorResponseSchema: GenMessage<RemoveCoordinatorResponse>;
+
+/**
+ * @generated from message clusterduck.v1.PromoteCoordinatorRequest
+ */
+export declare type PromoteCoordinatorRequest = Message<"clusterduck.v1.PromoteCoordinatorRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.PromoteCoordinatorRequest.
+ * Use `create(PromoteCoordinatorRequestSchema)` to create a new message.
+ */
+export declare const PromoteCoordinatorRequestSchema: GenMessage<PromoteCoordinatorRequest>;
+
+/**
+ * @generated from message clusterduck.v1.PromoteCoordinatorResponse
+ */
+export declare type PromoteCoordinatorResponse = Message<"clusterduck.v1.PromoteCoordinatorResponse"> & {
+};
+
+/**
+ * Describes the message clusterduck.v1.PromoteCoordinatorResponse.
+ * Use `create(PromoteCoordinatorResponseSchema)` to create a new message.
+ */
+export declare const PromoteCoordinatorResponseSchema: GenMessage<PromoteCoordinatorResponse>;
+
+/**
+ * @generated from message clusterduck.v1.TransferLeadershipRequest
+ */
+export declare type TransferLeadershipRequest = Message<"clusterduck.v1.TransferLeadershipRequest"> & {
+  /**
+   * Empty: to the voter that lacks least.
+   *
+   * @generated from field: string to = 1;
+   */
+  to: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.TransferLeadershipRequest.
+ * Use `create(TransferLeadershipRequestSchema)` to create a new message.
+ */
+export declare const TransferLeadershipRequestSchema: GenMessage<TransferLeadershipRequest>;
+
+/**
+ * @generated from message clusterduck.v1.TransferLeadershipResponse
+ */
+export declare type TransferLeadershipResponse = Message<"clusterduck.v1.TransferLeadershipResponse"> & {
+  /**
+   * @generated from field: string leader_id = 1;
+   */
+  leaderId: string;
+
+  /**
+   * @generated from field: uint64 term = 2;
+   */
+  term: bigint;
+};
+
+/**
+ * Describes the message clusterduck.v1.TransferLeadershipResponse.
+ * Use `create(TransferLeadershipResponseSchema)` to create a new message.
+ */
+export declare const TransferLeadershipResponseSchema: GenMessage<TransferLeadershipResponse>;
+
+/**
  * @generated from message clusterduck.v1.GetConfigRequest
  */
 export declare type GetConfigRequest = Message<"clusterduck.v1.GetConfigRequest"> & {
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
 };
 
 /**
@@ -1682,6 +1998,50 @@ export declare const ControlService: GenService<{
     methodKind: "unary";
     input: typeof ApplyConfigRequestSchema;
     output: typeof ApplyConfigResponseSchema;
+  },
+  /**
+   * @generated from rpc clusterduck.v1.ControlService.ListCoordinators
+   */
+  listCoordinators: {
+    methodKind: "unary";
+    input: typeof ListCoordinatorsRequestSchema;
+    output: typeof ListCoordinatorsResponseSchema;
+  },
+  /**
+   * Lets one new coordinator join, once and within a time.
+   *
+   * @generated from rpc clusterduck.v1.ControlService.CreateJoinToken
+   */
+  createJoinToken: {
+    methodKind: "unary";
+    input: typeof CreateJoinTokenRequestSchema;
+    output: typeof CreateJoinTokenResponseSchema;
+  },
+  /**
+   * @generated from rpc clusterduck.v1.ControlService.RemoveCoordinator
+   */
+  removeCoordinator: {
+    methodKind: "unary";
+    input: typeof RemoveCoordinatorRequestSchema;
+    output: typeof RemoveCoordinatorResponseSchema;
+  },
+  /**
+   * Lets a learner vote. Learners that have caught up are promoted without it.
+   *
+   * @generated from rpc clusterduck.v1.ControlService.PromoteCoordinator
+   */
+  promoteCoordinator: {
+    methodKind: "unary";
+    input: typeof PromoteCoordinatorRequestSchema;
+    output: typeof PromoteCoordinatorResponseSchema;
+  },
+  /**
+   * @generated from rpc clusterduck.v1.ControlService.TransferLeadership
+   */
+  transferLeadership: {
+    methodKind: "unary";
+    input: typeof TransferLeadershipRequestSchema;
+    output: typeof TransferLeadershipResponseSchema;
   },
   /**
    * @generated from rpc clusterduck.v1.ControlService.SaveSnapshot

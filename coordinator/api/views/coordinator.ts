@@ -1,0 +1,27 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+
+import type { CoordinatorSchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
+import type { ControlContext } from "../context.js";
+
+/** Every coordinator that is a member of the log, as this one sees it. */
+export function coordinatorViews(context: ControlContext): MessageInitShape<typeof CoordinatorSchema>[] {
+  const { log, replica, clock, tier } = context;
+  const { leaderId } = log.leadership();
+  return tier.members().map((member) => {
+    const { id, role, address, isSelf, state, silentMs, matchIndex } = member;
+    const known = replica.state.members.get(id);
+    const told = isSelf ? context.address : (known?.agentAddress ?? "");
+    return {
+      id,
+      address: told,
+      role: id === leaderId ? "leader" : role === "learner" ? "learner" : "follower",
+      raftAddress: known?.raftAddress ?? address,
+      httpAddress: known?.httpAddress ?? "",
+      version: isSelf ? context.version : (known?.version ?? ""),
+      state,
+      ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),
+      ...(matchIndex === null ? {} : { matchIndex: BigInt(matchIndex) }),
+    };
+  });
+}
