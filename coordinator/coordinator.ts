@@ -1,7 +1,9 @@
 import { isDeepStrictEqual } from "node:util";
+import { randomUUID } from "node:crypto";
 import type { Clock } from "../common/clock.js";
 import { parseConfigText } from "../common/config/load.js";
 import { createGrpcServer } from "../common/grpc/server.js";
+import { messageOf } from "../common/errors.js";
 import type { Logger } from "../common/logger.js";
 import { localAddresses, networkIdentity } from "../common/net/host-identity.js";
 import type { Random } from "../common/random.js";
@@ -23,9 +25,25 @@ import type { ConfigFile } from "./file-config.js";
 import { createMetrics } from "./http/metrics.js";
 import { startHttpServer } from "./http/server.js";
 import { leaderClock } from "./leader-clock.js";
-import { openSingleMemberLog } from "./log/single-member-log.js";
+import type { ReplicatedLog } from "./log/replicated-log.js";
+import type { Replica } from "./replica.js";
 import { ensureInitialised, openReplica } from "./replica-over-log.js";
 import { exportSnapshot } from "./export-snapshot.js";
+import { committedLedger } from "./delivery/committed-ledger.js";
+import { ConfigKeeper } from "./tier/config-keeper.js";
+import { forwardToLeader } from "./tier/forward-control.js";
+import { ownerOf } from "./tier/identity.js";
+import type { LivingMember } from "./tier/identity.js";
+import { openLog } from "./tier/open-log.js";
+import { patientReplica } from "./tier/patient-replica.js";
+import { TierPeers } from "./tier/peers.js";
+import { isUnderWayElsewhere, replicaOfRuns } from "./tier/run-owners.js";
+import { leaderCalls, serveTier, startTier } from "./tier/tier.js";
+import type { Tier } from "./tier/tier.js";
+import { tierControl } from "./tier/tier-control.js";
+import { writeTierFile } from "./tier/tier-file.js";
+import type { TierFile } from "./tier/tier-file.js";
+import { TierWatch } from "./tier/tier-watch.js";
 import { startTriggerRunner } from "./triggers/runner.js";
 
 export type CoordinatorOptions = {
@@ -36,6 +54,10 @@ export type CoordinatorOptions = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** The log or the state machine has failed: the process should end. */
   readonly onFailure: (error: unknown) => void;
+  /** Gives up waiting for the other founders of a tier. */
+  readonly signal?: AbortSignal;
+  /** It waits for the other founders: nothing works until they come. */
+  readonly onWaiting?: () => void;
 };
 
 export type RunningCoordinator = {
@@ -77,11 +99,15 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
           });
     if (tls !== null) closers.push(() => tls.close());
 
-    const log = await openSingleMemberLog({
-      dir: config.dataDir,
-      memberId: config.id,
+    const { log, tier: membership } = await openLog({
+      config,
+      tls,
+      version: VERSION,
       clock,
-      logger: logger.child("log"),
+      random,
+      logger,
+      signal: options.signal ?? new AbortController().signal,
+      onWaiting: options.onWaiting ?? (() => undefined),
     });
     closers.push(() => log.close());
 
@@ -93,19 +119,50 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       onFailure: options.onFailure,
     });
     closers.push(() => replica.close());
-    await ensureInitialised(replica);
-    await takeFileConfig(replica, file);
+    const stopping = new AbortController();
+    const configKeeper = new ConfigKeeper({
+      directory: config.dataDir,
+      replica,
+      clock,
+      logger: logger.child("config"),
+      signal: stopping.signal,
+    });
+    if (membership === null) {
+      await ensureInitialised(replica);
+      await takeFileConfig(replica, file);
+    }
+    const watch = new TierWatch({ id: config.id, log, clock, logger: logger.child("tier") });
+    closers.push(() => watch.close());
+    const bootId = randomUUID();
+    const raftAddress = membership?.address ?? "";
 
     const declarations = new Declarations({ replica, log, clock, logger: logger.child("agents") });
     closers.push(() => declarations.close());
     let grpcAddress = "";
     let advertised = "";
+    let httpAddress = "";
+    const own: () => LivingMember = () => ({
+      id: config.id,
+      raftAddress,
+      agentAddress: advertised,
+      httpAddress,
+      version: VERSION,
+      networkIdentity: networkIdentity(),
+      diskId: membership?.file.diskId ?? "",
+      bootId,
+    });
     const fleet = createFleet({
       coordinatorId: config.id,
       version: VERSION,
       networkIdentity: networkIdentity(),
       replica,
-      members: () => [{ id: config.id, agentAddress: advertised }],
+      members: () => {
+        const others = [...replica.state.members.values()].filter(
+          ({ id, removedAtMs, agentAddress }) =>
+            id !== config.id && removedAtMs === null && agentAddress !== "",
+        );
+        return [{ id: config.id, agentAddress: advertised }, ...others];
+      },
       onDeclared: (agentId, nodes) => declarations.declare(agentId, nodes),
       clock,
       logger: logger.child("agents"),
@@ -113,6 +170,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     closers.push(() => fleet.close());
 
     let decisions: DecisionLoop | null = null;
+    let tier: Tier | null = null;
     const schedule = createSchedule({
       clock,
       random,
@@ -129,6 +187,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       log,
       clock,
       logger: logger.child("health"),
+      onVoted: (nodes) => tier?.voted(nodes),
     });
     decisions = loop;
     closers.push(() => loop.close());
@@ -144,10 +203,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     closers.push(() => delivery.close());
 
     const isLeader = (): boolean => log.leadership().isLeader;
+    let leadingSinceMs = clock.monotonicMs();
+    const runs = new AbortController();
     const leaderTime = leaderClock(clock, () => replica.state.atMs);
     const triggers = startTriggerRunner({
-      replica,
+      replica:
+        membership === null
+          ? replica
+          : replicaOfRuns(replica, { owner: ownerOf(own()), clock, signal: runs.signal }),
       isLeader,
+      isUnderWayElsewhere: (run) =>
+        isUnderWayElsewhere(run, {
+          own: ownerOf(own()),
+          members: log.status().peers.map(({ id }) => id),
+          presenceOf: (id) => tier?.presenceOf(id),
+          leadingMs: clock.monotonicMs() - leadingSinceMs,
+          nowMs: clock.monotonicMs(),
+        }),
       clock: leaderTime,
       logger: logger.child("triggers"),
       env: options.env,
@@ -155,11 +227,17 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     closers.push(() => triggers.stop(TRIGGER_GRACE_MS));
     closers.push(
       log.onLeadership(() => {
+        leadingSinceMs = clock.monotonicMs();
         triggers.wake();
         declarations.review();
       }),
     );
 
+    const peers = new TierPeers(
+      (id) => log.status().peers.find((peer) => peer.id === id)?.address ?? null,
+      tls,
+    );
+    closers.push(() => peers.close());
     const context: ControlContext = {
       coordinatorId: config.id,
       version: VERSION,
@@ -169,19 +247,28 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       startedAtMs: clock.monotonicMs(),
       clock: leaderTime,
       log,
-      replica,
+      replica: patientReplica(replica, {
+        clock,
+        hasLeader: () => log.leadership().leaderId !== null,
+        noLeader: () => watch.noLeader(),
+      }),
       fleet,
       schedule,
       knowledge: loop,
-      balancers: delivery,
+      balancers: { balancers: () => committedLedger(delivery.balancers(), replica.state, isLeader()) },
       parseConfig: (yaml) => parseConfigText(yaml, "configuration", options.env),
       tls,
       takeSnapshot: () => exportSnapshot(replica, log, { memberId: config.id, clock }),
+      tier: tierControl({ id: config.id, replica, log, watch, tls, clock }),
     };
+    const control = controlService(context);
     const server = await createGrpcServer({
       listen: config.grpc,
       logger: logger.child("grpc"),
-      services: [fleet.service, controlService(context)],
+      services: [
+        fleet.service,
+        forwardToLeader(control, { ...leaderCalls({ log, peers, clock, watch }), id: config.id }),
+      ],
       tls,
     });
     grpcAddress = server.address;
@@ -196,6 +283,35 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     const metrics = createMetrics(context);
     const http = config.http === null ? null : await startHttpServer(config.http, context, metrics, tls);
     if (http !== null) closers.push(() => http.close());
+    httpAddress = http?.address ?? "";
+
+    if (membership !== null) {
+      const started = startTier({
+        self: own,
+        clusterId: membership.file.clusterId,
+        founders: membership.file.founders,
+        log,
+        replica,
+        decisions: loop,
+        watch,
+        peers,
+        control,
+        tls,
+        clock,
+        logger: logger.child("tier"),
+      });
+      tier = started;
+      closers.push(() => started.close());
+      const raftServer = await serveTier({
+        listen: config.raft.address,
+        services: [membership.transport.service, started.service],
+        tls,
+        logger: logger.child("raft"),
+      });
+      closers.push(() => raftServer.close());
+      void configKeeper.begin(file);
+      noteTier({ dir: config.dataDir, membership, replica, logger });
+    }
 
     logger.info("coordinator.started", {
       id: config.id,
@@ -212,7 +328,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       reload: async (next) => {
         // Files that are no longer named may be gone; the new ones are taken at the next start.
         if (isDeepStrictEqual(next.config.coordinator.tls, config.tls)) await tls?.reload();
-        const hasChanged = await takeFileConfig(replica, next);
+        const hasChanged =
+          membership === null ? await takeFileConfig(replica, next) : await configKeeper.take(next);
         metrics.recordReload(true);
         declarations.review();
         return { hasChanged };
@@ -220,6 +337,13 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       reloadFailed: () => metrics.recordReload(false),
       stop: async () => {
         logger.info("coordinator.stopping", { id: config.id });
+        stopping.abort();
+        if (membership !== null) {
+          // Runs are recorded while this one still leads; then another leads before anything here stops.
+          await triggers.stop(TRIGGER_GRACE_MS);
+          await handOver(log, logger);
+        }
+        runs.abort();
         await close();
         logger.info("coordinator.stopped", { id: config.id });
       },
@@ -228,4 +352,40 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     await close();
     throw thrown;
   }
+}
+
+/** A planned stop should cost the tier no election. Never rejects. */
+async function handOver(log: ReplicatedLog, logger: Logger): Promise<void> {
+  const others = log.members().length - 1;
+  if (!log.leadership().isLeader || others < 1) return;
+  try {
+    await log.transferLeadership(null);
+    logger.info("tier.handed_over", { leader: log.leadership().leaderId });
+  } catch (thrown) {
+    logger.warn("tier.not_handed_over", { message: messageOf(thrown) });
+  }
+}
+
+/** Remembers, once there is a log, that there was one, and which tier it belongs to. */
+function noteTier(options: {
+  readonly dir: string;
+  readonly membership: { readonly file: TierFile };
+  readonly replica: Pick<Replica, "state" | "onApplied">;
+  readonly logger: Logger;
+}): void {
+  const { dir, membership, replica, logger } = options;
+  const { file } = membership;
+  if (file.hasLog && file.clusterId !== "") return;
+  let isDone = false;
+  const note = (): void => {
+    const { clusterId, index } = replica.state;
+    if (isDone || index === 0 || clusterId === "") return;
+    isDone = true;
+    unsubscribe();
+    writeTierFile(dir, { ...file, clusterId, hasLog: true }).catch((error: unknown) =>
+      logger.error("tier.not_noted", { error }),
+    );
+  };
+  const unsubscribe = replica.onApplied(note);
+  note();
 }

@@ -13,9 +13,13 @@ export type ConfigFile = { readonly text: string; readonly config: FileConfig };
  * @throws ClusterduckError CONFLICT when the state machine refused it; CONFIG_INVALID when an empty file would
  * take every cluster away: whoever writes a file in place leaves it empty for a moment, and a full disk for longer.
  */
-export async function takeFileConfig(replica: Replica, { text, config }: ConfigFile): Promise<boolean> {
-  // Of what was read, not of the text: `${VAR}` may have another value now, and comments do not matter.
-  const fileHash = createHash("sha256").update(JSON.stringify(config.replicated)).digest("hex");
+export async function takeFileConfig(
+  replica: Replica,
+  file: ConfigFile,
+  ifRevision: number | null = null,
+): Promise<boolean> {
+  const { text, config } = file;
+  const fileHash = fileHashOf(file);
   if (replica.state.config.fileHash === fileHash) return false;
   if (isBlank(text) && Object.keys(replica.state.config.value.clusters).length > 0) {
     throw new ClusterduckError(
@@ -31,12 +35,19 @@ export async function takeFileConfig(replica: Replica, { text, config }: ConfigF
       yaml: text,
       source: "file",
       fileHash,
-      ifRevision: null,
+      ifRevision,
     },
     "file",
   );
+  // Another coordinator's file came first.
+  if (!result.isAccepted && ifRevision !== null && replica.state.config.revision !== ifRevision) return false;
   if (!result.isAccepted) throw new ClusterduckError("CONFLICT", `Cannot take the file: ${result.message}`);
   return true;
+}
+
+/** Of what was read, not of the text: `${VAR}` may have another value now, and comments do not matter. */
+export function fileHashOf({ config }: ConfigFile): string {
+  return createHash("sha256").update(JSON.stringify(config.replicated)).digest("hex");
 }
 
 /** Nothing but blank lines and comments. */

@@ -41,11 +41,15 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
   const ended = new Promise<{ readonly error: unknown } | null>((resolve) => {
     end = resolve;
   });
+  const stopping = new AbortController();
   const service = enterService({
     program: request.program,
     logger,
     pidFile: request.pidFile,
-    onStop: () => end(null),
+    onStop: () => {
+      stopping.abort();
+      end(null);
+    },
     onReload: () => reload(request, coordinator, started),
   });
   try {
@@ -56,12 +60,19 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
       logger,
       env: request.env,
       onFailure: (error) => end({ error }),
+      signal: stopping.signal,
+      // Waiting is its work then: whoever starts three of them one after the other must get to the second.
+      onWaiting: () => void service.ready("waits for the other coordinators of its tier"),
     });
     request.onStarted?.(coordinator);
     await service.ready(`coordinator ${coordinator.id} at ${coordinator.grpcAddress}`);
     const failure = await ended;
     await coordinator.stop();
     if (failure !== null) throw failure.error;
+  } catch (thrown) {
+    // Told to stop while it was waiting.
+    if (coordinator === null && stopping.signal.aborted) return;
+    throw thrown;
   } finally {
     await service.close();
   }

@@ -1,0 +1,134 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { ClusterduckError } from "../../common/errors.js";
+import type { BoundService, CallContext } from "../../common/grpc/service.js";
+import { ControlService, GetStatusResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { GetStatusResponse } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { ForwardCallRequest } from "../../proto/gen/clusterduck/v1/tier_pb.js";
+import type { TierCalls } from "./peers.js";
+import { withLeader } from "./with-leader.js";
+import type { LeaderCallOptions } from "./with-leader.js";
+
+type Init = Record<string, unknown>;
+type Handler = (request: Message, context: CallContext) => Promise<Init>;
+
+/** Changes: they are not done again when nobody knows whether they were done. */
+const CHANGES: ReadonlySet<string> = new Set([
+  "addNode",
+  "removeNode",
+  "setNodeIntent",
+  "applyConfig",
+  "removeAgent",
+  "createJoinToken",
+  "removeCoordinator",
+  "promoteCoordinator",
+  "transferLeadership",
+]);
+/** Questions whose answers only the leader has: votes, the delivery ledger, who answers. */
+const QUESTIONS: ReadonlySet<string> = new Set(["explain", "listRuns", "listBalancers", "listCoordinators"]);
+
+/** An election takes a second or two. Milliseconds. */
+const PATIENCE_MS = 4_000;
+/** People ask for the status when something is wrong: then it must come at once. Milliseconds. */
+const STATUS_TIMEOUT_MS = 1_000;
+
+export type ForwardOptions = LeaderCallOptions & { readonly id: string };
+
+/**
+ * The control service as any member offers it: what only the leader can do or tell is passed on to it, once,
+ * with who asked. `isStale` answers here, whatever this member knows.
+ */
+export function forwardToLeader(own: BoundService, options: ForwardOptions): BoundService {
+  const handlers = Object.entries(own.handlers).map(([name, handler]) => {
+    const isChange = CHANGES.has(name);
+    if (name === "getStatus") return [name, statusOfTier(handler as Handler, options)];
+    if (!isChange && !QUESTIONS.has(name)) return [name, handler];
+    const method = methodOf(name);
+    const forwarded: Handler = (request, context) => {
+      if ((request as { readonly isStale?: boolean }).isStale === true)
+        return (handler as Handler)(request, context);
+      return withLeader(options, {
+        local: () => (handler as Handler)(request, context),
+        remote: (leader) => forward(leader, method, request, context, options.id),
+        isRepeatable: !isChange,
+        patienceMs: PATIENCE_MS,
+        signal: context.signal,
+      });
+    };
+    return [name, forwarded];
+  });
+  return { ...own, handlers: Object.fromEntries(handlers) as BoundService["handlers"] };
+}
+
+/**
+ * The leader's end. Never forwards again: whoever asked looks for the leader anew.
+ * @throws ClusterduckError NOT_LEADER, INVALID_ARGUMENT, and whatever the method throws.
+ */
+export function answerForwarded(
+  own: BoundService,
+  log: LeaderCallOptions["log"],
+): (request: ForwardCallRequest, context: CallContext) => Promise<{ response: Uint8Array }> {
+  return async ({ method: name, request, caller, forwardedBy }, context) => {
+    const method = methodOf(name);
+    const isKnown = CHANGES.has(name) || QUESTIONS.has(name) || name === "getStatus";
+    if (!isKnown) throw new ClusterduckError("INVALID_ARGUMENT", `Method ${name} is not forwarded`);
+    const { isLeader, leaderId } = log.leadership();
+    if (!isLeader) {
+      throw new ClusterduckError(
+        "NOT_LEADER",
+        `Not the leader any more: that is ${leaderId ?? "nobody now"}`,
+      );
+    }
+    const handler = own.handlers[name] as Handler;
+    const peer = `${caller} via ${forwardedBy}`;
+    const answer = await handler(fromBinary(method.input, request), { ...context, peer });
+    return { response: toBinary(method.output, create(method.output, answer)) };
+  };
+}
+
+/** The leader's view with this member's own standing; its own view alone when the leader does not answer. */
+function statusOfTier(handler: Handler, options: ForwardOptions): Handler {
+  return async (request, context) => {
+    const { leaderId, isLeader } = options.log.leadership();
+    const own = (await handler(request, context)) as Partial<GetStatusResponse>;
+    if (isLeader || leaderId === null) return own;
+    try {
+      const { response } = await options.peers
+        .to(leaderId)
+        .forwardCall(
+          callOf("getStatus", toBinary(methodOf("getStatus").input, request), context, options.id),
+          { signal: context.signal, timeoutMs: STATUS_TIMEOUT_MS },
+        );
+      const { coordinatorId, version, appliedIndex, commitIndex, uptimeSeconds } = own;
+      const theirs = fromBinary(GetStatusResponseSchema, response);
+      return { ...theirs, coordinatorId, version, appliedIndex, commitIndex, uptimeSeconds };
+    } catch {
+      return own;
+    }
+  };
+}
+
+async function forward(
+  leader: TierCalls,
+  method: DescMethod,
+  request: Message,
+  context: CallContext,
+  id: string,
+): Promise<Init> {
+  const call = callOf(method.localName, toBinary(method.input, request), context, id);
+  const { response } = await leader.forwardCall(call, { signal: context.signal });
+  return fromBinary(method.output, response);
+}
+
+function callOf(method: string, request: Uint8Array, context: CallContext, id: string) {
+  return { method, request, caller: context.peer, forwardedBy: id };
+}
+
+/** By the name in our code. @throws ClusterduckError INVALID_ARGUMENT */
+function methodOf(localName: string): DescMethod {
+  const found = ControlService.methods.find((method) => method.localName === localName);
+  if (found !== undefined) return found;
+  throw new ClusterduckError("INVALID_ARGUMENT", `The control service has no method ${localName}`, {
+    hint: "Upgrade all coordinators to one version",
+  });
+}

@@ -1,0 +1,120 @@
+import { randomBytes } from "node:crypto";
+import type { Clock } from "../../common/clock.js";
+import { ClusterduckError } from "../../common/errors.js";
+import type { TlsSource } from "../../common/tls/source.js";
+import type { TierControl } from "../api/context.js";
+import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { Replica } from "../replica.js";
+import { listed } from "../state/state.js";
+import { writeJoinToken } from "./join-token.js";
+import type { TierWatch } from "./tier-watch.js";
+
+export type TierControlOptions = {
+  readonly id: string;
+  readonly replica: Replica;
+  readonly log: Pick<ReplicatedLog, "leadership" | "status" | "changeMembership" | "transferLeadership">;
+  readonly watch: Pick<TierWatch, "members" | "missingWords" | "noLeaderWords">;
+  readonly tls: TlsSource | null;
+  readonly clock: Clock;
+};
+
+/** What operators tell the tier about its own members. All but the views is for the leader. */
+export function tierControl(options: TierControlOptions): TierControl {
+  const { id: self, replica, log, watch, tls, clock } = options;
+
+  const requireLead = (): void => {
+    const { isLeader, leaderId } = log.leadership();
+    if (isLeader) return;
+    throw new ClusterduckError(
+      "NOT_LEADER",
+      `Coordinator "${self}" does not lead: ${leaderId ?? "nobody"} does`,
+    );
+  };
+
+  const requireMember = (id: string): void => {
+    const { peers } = log.status();
+    if (peers.some((peer) => peer.id === id)) return;
+    const names = listed(peers.map((peer) => peer.id));
+    throw new ClusterduckError(
+      "NOT_FOUND",
+      `No coordinator ${JSON.stringify(id)} is a member: there are ${names}`,
+      {
+        hint: "duckctl coordinators list",
+      },
+    );
+  };
+
+  const commit = async (...[command, by]: Parameters<Replica["propose"]>): Promise<void> => {
+    const { result } = await replica.propose(command, by);
+    if (!result.isAccepted) throw new ClusterduckError(result.code, result.message);
+  };
+
+  return {
+    members: () => watch.members(),
+    missingWords: () => watch.missingWords(),
+    noLeaderWords: () => watch.noLeaderWords(),
+
+    createJoinToken: async (id, validMs, by) => {
+      requireLead();
+      requireTransport(log);
+      const known = replica.state.members.get(id);
+      if (known !== undefined) {
+        const what = known.removedAtMs === null ? "is a member" : "was one, and no id is used twice";
+        throw new ClusterduckError("CONFLICT", `Cannot add coordinator "${id}": it ${what}`, {
+          hint: "Give the new coordinator another id",
+        });
+      }
+      if (replica.state.joinSecret === "") {
+        await commit({ type: "setJoinSecret", secret: randomBytes(32).toString("base64url") }, by);
+      }
+      const expiresAtMs = Math.round(clock.wallMs() + validMs);
+      const token = {
+        id: randomBytes(12).toString("base64url"),
+        coordinatorId: id,
+        clusterId: replica.state.clusterId,
+        authority: tls?.material.authorities[0]?.fingerprint ?? "",
+        expiresAtMs,
+      };
+      const { peers } = log.status();
+      const addresses = peers.map(({ address }) => address).filter((address) => address !== "");
+      return { token: writeJoinToken(token, replica.state.joinSecret), addresses, expiresAtMs };
+    },
+
+    remove: async (id, by) => {
+      requireLead();
+      const isMember = log.status().peers.some((peer) => peer.id === id);
+      const isRecorded = replica.state.members.get(id)?.removedAtMs === null;
+      // A removal that was interrupted between its two steps.
+      if (!isMember && isRecorded) return commit({ type: "removeMember", memberId: id }, by);
+      requireMember(id);
+      if (id === self) {
+        await log.transferLeadership(null);
+        // Whoever leads now does it.
+        throw new ClusterduckError("NOT_LEADER", `Coordinator "${self}" has handed leadership over`);
+      }
+      await log.changeMembership({ kind: "remove", id });
+      if (isRecorded) await commit({ type: "removeMember", memberId: id }, by);
+    },
+
+    promote: async (id) => {
+      requireLead();
+      requireMember(id);
+      await log.changeMembership({ kind: "promote", id });
+    },
+
+    transferLeadership: async (to) => {
+      requireLead();
+      if (to === self) return;
+      if (to !== "") requireMember(to);
+      await log.transferLeadership(to === "" ? null : to);
+    },
+  };
+}
+
+/** @throws ClusterduckError CONFLICT where no other coordinator could reach this one. */
+function requireTransport(log: Pick<ReplicatedLog, "status">): void {
+  if (log.status().peers.every(({ address }) => address !== "")) return;
+  throw new ClusterduckError("CONFLICT", "Cannot add coordinators: this one has no address for others", {
+    hint: "Give it one, `transports: [{type: raft, address: HOST:PORT}]`, and start it again",
+  });
+}

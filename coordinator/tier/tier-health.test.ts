@@ -1,0 +1,69 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Leadership, PeerStatus } from "../log/replicated-log.js";
+import { describeNoLeader, healthOf, quorumOf } from "./tier-health.js";
+
+const NOW_MS = Date.UTC(2026, 0, 1, 12, 0, 0);
+const peer = (id: string, silentMs: number | null): PeerStatus => ({
+  id,
+  role: "voter",
+  address: `${id}:9910`,
+  silentMs,
+  matchIndex: null,
+});
+const nobody: Leadership = { leaderId: null, term: 7, isLeader: false };
+const led = (by: string): Leadership => ({ leaderId: by, term: 7, isLeader: by === "c1" });
+
+test("without a leader everybody speaks to everybody: who does not is missing, at most since that began", () => {
+  const peers = [peer("c1", 0), peer("c2", 3_600_000), peer("c3", null)];
+
+  const members = healthOf({ selfId: "c1", leadership: nobody, peers, sinceMs: 12_000 });
+
+  assert.deepEqual(
+    members.map(({ state, silentMs }) => [state, silentMs]),
+    [
+      ["answers", 0],
+      ["missing", 12_000],
+      ["missing", 12_000],
+    ],
+  );
+  const { message, hint } = describeNoLeader(members, { term: 7, selfId: "c1", nowMs: NOW_MS });
+  assert.equal(
+    message,
+    "No leader in term 7: c2 (c2:9910) has not answered since 11:59:48 UTC, c3 (c3:9910) has not answered since 11:59:48 UTC; 1 of 3 voting coordinators is there, 2 are needed",
+  );
+  assert.match(hint, /recover-quorum/);
+});
+
+test("a follower says nothing about other followers", () => {
+  const peers = [peer("c1", 0), peer("c2", 100), peer("c3", 3_600_000)];
+
+  const members = healthOf({ selfId: "c1", leadership: led("c2"), peers, sinceMs: 0 });
+
+  assert.deepEqual(
+    members.map(({ state }) => state),
+    ["answers", "answers", "unknown"],
+  );
+});
+
+test("the leader sees who is away, and how many are left", () => {
+  const peers = [peer("c1", 0), peer("c2", 50), peer("c3", 60_000)];
+
+  const members = healthOf({ selfId: "c1", leadership: led("c1"), peers, sinceMs: 600_000 });
+
+  assert.deepEqual(quorumOf(members), { voters: 3, answering: 2, needed: 2 });
+  assert.equal(members[2]?.state, "missing");
+});
+
+test("with enough of them there, no leader is a matter of moments", () => {
+  const members = healthOf({
+    selfId: "c1",
+    leadership: nobody,
+    peers: [peer("c1", 0), peer("c2", 10), peer("c3", null)],
+    sinceMs: 5_000,
+  });
+
+  const { message } = describeNoLeader(members, { term: 7, selfId: "c1", nowMs: NOW_MS });
+
+  assert.equal(message, "No leader in term 7: an election is under way, 2 of 3 voting coordinators answer");
+});

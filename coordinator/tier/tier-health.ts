@@ -1,0 +1,92 @@
+/** Who of the tier answers, and what that means, in words. Pure: times are arguments. */
+import type { Leadership, PeerStatus } from "../log/replicated-log.js";
+
+export type MemberHealth = {
+  readonly id: string;
+  readonly role: PeerStatus["role"];
+  readonly address: string;
+  readonly isSelf: boolean;
+  /** `unknown`: this coordinator does not hear from it, because another one leads. */
+  readonly state: "answers" | "missing" | "unknown";
+  /** For how long nothing was heard, milliseconds; null where that is not known. */
+  readonly silentMs: number | null;
+  readonly matchIndex: number | null;
+};
+
+export type TierView = {
+  readonly selfId: string;
+  readonly leadership: Leadership;
+  readonly peers: readonly PeerStatus[];
+  /** Since when nobody leads, or this coordinator does, milliseconds; before that it did not hear from all. */
+  readonly sinceMs: number;
+};
+
+/** Silence that counts as missing: several heartbeats and an election. Milliseconds. */
+export const MISSING_AFTER_MS = 3_000;
+
+export function healthOf(view: TierView): readonly MemberHealth[] {
+  return view.peers.map((peer) => {
+    const isSelf = peer.id === view.selfId;
+    const silentMs = isSelf ? 0 : silenceOf(peer, view);
+    const state = silentMs === null ? "unknown" : silentMs < MISSING_AFTER_MS ? "answers" : "missing";
+    const { id, role, address, matchIndex } = peer;
+    return { id, role, address, isSelf, state, silentMs, matchIndex };
+  });
+}
+
+/** What was last heard before everybody spoke to everybody says nothing. */
+function silenceOf(peer: PeerStatus, { leadership, sinceMs }: TierView): number | null {
+  const { isLeader, leaderId } = leadership;
+  if (isLeader || leaderId === null) return Math.min(peer.silentMs ?? Infinity, sinceMs);
+  return peer.id === leaderId ? (peer.silentMs ?? 0) : null;
+}
+
+export type QuorumView = {
+  readonly voters: number;
+  readonly answering: number;
+  readonly needed: number;
+};
+
+export function quorumOf(members: readonly MemberHealth[]): QuorumView {
+  const voters = members.filter(({ role }) => role === "voter");
+  return {
+    voters: voters.length,
+    answering: voters.filter(({ state }) => state === "answers").length,
+    needed: Math.floor(voters.length / 2) + 1,
+  };
+}
+
+/** `c2 (10.0.0.2:9910) since 19:24:05`. `nowMs`: Unix milliseconds. */
+export function describeMissing(members: readonly MemberHealth[], nowMs: number): string {
+  return members
+    .filter(({ state }) => state === "missing")
+    .map(({ id, address, silentMs }) => {
+      const since = new Date(nowMs - (silentMs ?? 0)).toISOString().slice(11, 19);
+      return `${id}${address === "" ? "" : ` (${address})`} has not answered since ${since} UTC`;
+    })
+    .join(", ");
+}
+
+/** Why nobody leads, and what is to be done. `nowMs`: Unix milliseconds. */
+export function describeNoLeader(
+  members: readonly MemberHealth[],
+  { term, selfId, nowMs }: { readonly term: number; readonly selfId: string; readonly nowMs: number },
+): { readonly message: string; readonly hint: string } {
+  const { voters, answering, needed } = quorumOf(members);
+  if (members.length === 0) {
+    return {
+      message: `Coordinator "${selfId}" waits for the tier to make it a member`,
+      hint: "Look at the tier's own view from another member: duckctl coordinators list",
+    };
+  }
+  if (answering >= needed) {
+    return {
+      message: `No leader in term ${term}: an election is under way, ${answering} of ${voters} voting coordinators answer`,
+      hint: "Ask again in a moment",
+    };
+  }
+  return {
+    message: `No leader in term ${term}: ${describeMissing(members, nowMs)}; ${answering} of ${voters} voting coordinators ${answering === 1 ? "is" : "are"} there, ${needed} are needed`,
+    hint: "Start those that are missing; if their disks are lost for good: duck-coordinator recover-quorum",
+  };
+}

@@ -1,0 +1,111 @@
+import type { Clock } from "../../common/clock.js";
+import { ClusterduckError } from "../../common/errors.js";
+import type { Logger } from "../../common/logger.js";
+import type { ReplicatedLog } from "../log/replicated-log.js";
+import { describeMissing, describeNoLeader, healthOf, MISSING_AFTER_MS, quorumOf } from "./tier-health.js";
+import type { MemberHealth } from "./tier-health.js";
+
+export type TierWatchOptions = {
+  readonly id: string;
+  readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "status">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+};
+
+const LOOK_EVERY_MS = 500;
+
+/** Keeps an eye on the other coordinators: who is missing since when, and whether anybody leads. */
+export class TierWatch {
+  readonly #options: TierWatchOptions;
+  readonly #unsubscribe: () => void;
+  #cancel: () => void;
+  /** Monotonic milliseconds at which the present leadership, or the lack of it, began. */
+  #sinceMs: number;
+  #leaderId: string | null;
+  #isLossTold = false;
+  #missing: ReadonlySet<string> = new Set();
+
+  constructor(options: TierWatchOptions) {
+    this.#options = options;
+    this.#sinceMs = options.clock.monotonicMs();
+    this.#leaderId = options.log.leadership().leaderId;
+    this.#unsubscribe = options.log.onLeadership(() => this.#follow());
+    this.#cancel = options.clock.after(LOOK_EVERY_MS, () => this.#look());
+  }
+
+  /** All members, sorted by id. */
+  members(): readonly MemberHealth[] {
+    const { id, log, clock } = this.#options;
+    return healthOf({
+      selfId: id,
+      leadership: log.leadership(),
+      peers: log.status().peers,
+      sinceMs: clock.monotonicMs() - this.#sinceMs,
+    });
+  }
+
+  /** Those that are missing, in words; empty: none that this coordinator knows of. */
+  missingWords(): string {
+    return describeMissing(this.members(), this.#options.clock.wallMs());
+  }
+
+  noLeaderWords(): { readonly message: string; readonly hint: string } {
+    const { id, log, clock } = this.#options;
+    const { term } = log.leadership();
+    return describeNoLeader(this.members(), { term, selfId: id, nowMs: clock.wallMs() });
+  }
+
+  noLeader(): ClusterduckError {
+    const { message, hint } = this.noLeaderWords();
+    return new ClusterduckError("UNREACHABLE", message, { hint });
+  }
+
+  close(): void {
+    this.#unsubscribe();
+    this.#cancel();
+  }
+
+  #follow(): void {
+    const { leaderId, term, isLeader } = this.#options.log.leadership();
+    if (leaderId === this.#leaderId) return;
+    this.#leaderId = leaderId;
+    this.#sinceMs = this.#options.clock.monotonicMs();
+    if (leaderId === null) return;
+    this.#isLossTold = false;
+    this.#options.logger.info("tier.leader", { leader: leaderId, term, is_self: isLeader });
+  }
+
+  #look(): void {
+    const { clock, logger } = this.#options;
+    this.#cancel = clock.after(LOOK_EVERY_MS, () => this.#look());
+    const members = this.members();
+    this.#tellMissing(members);
+    const isLost = this.#leaderId === null && clock.monotonicMs() - this.#sinceMs > MISSING_AFTER_MS;
+    if (!isLost || this.#isLossTold) return;
+    this.#isLossTold = true;
+    const { answering, voters, needed } = quorumOf(members);
+    const { message, hint } = this.noLeaderWords();
+    const consequence = "Nothing is decided and no change is taken until then; proxies stay as they are";
+    logger.error("tier.no_leader", {
+      message: `${message}. ${consequence}`,
+      hint,
+      answering,
+      voters,
+      needed,
+    });
+  }
+
+  #tellMissing(members: readonly MemberHealth[]): void {
+    const { logger } = this.#options;
+    const known = members.filter(({ state }) => state !== "unknown");
+    const missing = new Set(known.filter(({ state }) => state === "missing").map(({ id }) => id));
+    for (const { id, address } of known) {
+      if (missing.has(id) && !this.#missing.has(id))
+        logger.warn("tier.member_missing", { coordinator: id, address });
+      if (!missing.has(id) && this.#missing.has(id)) logger.info("tier.member_back", { coordinator: id });
+    }
+    // Whoever this coordinator does not hear from any more is not back for that.
+    const unseen = members.filter(({ id, state }) => state === "unknown" && this.#missing.has(id));
+    this.#missing = new Set([...missing, ...unseen.map(({ id }) => id)]);
+  }
+}

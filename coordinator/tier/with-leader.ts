@@ -1,0 +1,78 @@
+import type { Clock } from "../../common/clock.js";
+import { ClusterduckError } from "../../common/errors.js";
+import { isUnsent } from "../../common/grpc/unsent.js";
+import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { TierCalls, TierPeers } from "./peers.js";
+
+export type LeaderCallOptions = {
+  readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership">;
+  readonly peers: Pick<TierPeers, "to">;
+  readonly clock: Clock;
+  /** What is known when nobody leads. */
+  readonly noLeader: () => ClusterduckError;
+};
+
+export type LeaderCall<Result> = {
+  /** Here, while this coordinator leads. */
+  readonly local: () => Promise<Result>;
+  readonly remote: (leader: TierCalls) => Promise<Result>;
+  /** May be done again when nobody knows whether it was done. */
+  readonly isRepeatable: boolean;
+  /** How long to wait for a leader, milliseconds. */
+  readonly patienceMs: number;
+  readonly signal: AbortSignal;
+};
+
+const LOOK_AGAIN_MS = 100;
+
+/**
+ * Does something where the leader is, and follows leadership while it moves: a refusal with NOT_LEADER, or a
+ * connection that could not be made, means that nothing has happened.
+ * @throws ClusterduckError UNREACHABLE without a leader, or when one went away in the middle of a change;
+ *   and whatever the call throws.
+ */
+export async function withLeader<Result>(
+  options: LeaderCallOptions,
+  call: LeaderCall<Result>,
+): Promise<Result> {
+  const { log, peers, clock } = options;
+  const deadlineMs = clock.monotonicMs() + call.patienceMs;
+  for (;;) {
+    const { isLeader, leaderId } = log.leadership();
+    try {
+      if (isLeader) return await call.local();
+      if (leaderId !== null) return await call.remote(peers.to(leaderId));
+    } catch (thrown) {
+      if (!mayTryAgain(thrown, call.isRepeatable)) throw wordsFor(thrown, leaderId ?? "");
+    }
+    if (call.signal.aborted || clock.monotonicMs() >= deadlineMs) throw options.noLeader();
+    await nextLeadership(options, call.signal);
+  }
+}
+
+function mayTryAgain(thrown: unknown, isRepeatable: boolean): boolean {
+  if (!(thrown instanceof ClusterduckError)) return false;
+  if (thrown.code === "NOT_LEADER" || isUnsent(thrown)) return true;
+  return isRepeatable && (thrown.code === "UNREACHABLE" || thrown.code === "STOPPING");
+}
+
+function wordsFor(thrown: unknown, leaderId: string): unknown {
+  if (!(thrown instanceof ClusterduckError)) return thrown;
+  if (thrown.code !== "UNREACHABLE" && thrown.code !== "STOPPING") return thrown;
+  return new ClusterduckError(
+    "UNREACHABLE",
+    `The leader, coordinator "${leaderId}", went away in the middle of this change (${thrown.message}): it may or may not have happened`,
+    { cause: thrown, hint: "Look how things stand before you repeat it" },
+  );
+}
+
+/** Resolves at the next change of leadership, or soon: an address may have become known. */
+async function nextLeadership(options: LeaderCallOptions, signal: AbortSignal): Promise<void> {
+  const changed = new AbortController();
+  const unsubscribe = options.log.onLeadership(() => changed.abort());
+  try {
+    await options.clock.sleep(LOOK_AGAIN_MS, AbortSignal.any([changed.signal, signal]));
+  } finally {
+    unsubscribe();
+  }
+}
