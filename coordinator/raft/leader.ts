@@ -99,10 +99,7 @@ export class Leader {
     this.#succession.tick();
     if (!this.#replication.hasQuorum) return false;
     this.#ticksToHeartbeat--;
-    if (this.#ticksToHeartbeat === 0) {
-      this.#beginReads();
-      this.#heartbeat();
-    }
+    if (this.#ticksToHeartbeat === 0) this.#heartbeat();
     return true;
   }
 
@@ -136,7 +133,11 @@ export class Leader {
 
   /** Sends what peers lack, and asks whether it still leads if reads wait for that. */
   flush(): void {
-    if (this.#reads.isRoundDue && this.#beginReads()) this.#heartbeat();
+    // What was committed before the term is not known until something of the term is.
+    if (this.#reads.isRoundDue && this.#self.hasCommittedInTerm) {
+      this.#reads.begin(this.#self.log.commit);
+      this.#heartbeat();
+    }
     this.#replication.flush();
   }
 
@@ -177,19 +178,13 @@ export class Leader {
   #heartbeat(): void {
     this.#ticksToHeartbeat = this.#self.config.heartbeatTicks;
     this.#replication.heartbeat(this.#reads.round);
-  }
-
-  /** Returns whether peers have to be asked. What was committed before the term is not known until then. */
-  #beginReads(): boolean {
-    if (!this.#self.hasCommittedInTerm) return false;
-    this.#reads.begin(this.#self.log.commit);
+    // Nobody else may be needed, or nobody any more.
     this.#confirmReads();
-    return this.#reads.isAsking;
   }
 
   #confirmReads(): void {
-    const confirmed = this.#reads.confirm((round) => this.#replication.hasAnsweredRound(round));
-    for (const { read, index } of confirmed) this.#endRead(read, index);
+    if (!this.#replication.hasAnsweredRound(this.#reads.round)) return;
+    for (const { read, index } of this.#reads.confirm()) this.#endRead(read, index);
   }
 
   #endRead({ from, request }: Read, index: number | null): void {

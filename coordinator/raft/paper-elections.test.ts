@@ -171,6 +171,36 @@ describe("section 5.2, leader election", () => {
     assert.deepEqual(votesSent(tier), ["c no"]);
   });
 
+  test("a vote in a term that was known already is remembered as well", () => {
+    const tier = new Tier(ABC);
+    tier.given("a", 3, [1]);
+    tier.give({ from: "b", to: "a", term: 3, kind: "vote", last: LAST, isTransfer: false });
+    tier.drop();
+
+    tier.crash("a");
+    tier.restart("a");
+    tier.give({ from: "c", to: "a", term: 3, kind: "vote", last: LAST, isTransfer: false });
+
+    assert.deepEqual(votesSent(tier), ["c no"]);
+  });
+
+  test("a candidate asks for votes only when its own vote is durable", () => {
+    const tier = new Tier(ABC);
+    tier.member("a").isDiskSlow = true;
+    tier.at("a", (core) => core.campaign());
+    tier.deliver();
+    tier.deliver();
+    assert.equal(tier.core("a").role, "candidate");
+
+    assert.deepEqual(tier.queue, []);
+    tier.member("a").persist();
+
+    assert.deepEqual(
+      tier.queue.map(({ kind }) => kind),
+      ["vote", "vote"],
+    );
+  });
+
   test("a vote leaves only when it is durable", () => {
     const tier = new Tier(ABC);
     tier.member("a").isDiskSlow = true;

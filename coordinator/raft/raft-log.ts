@@ -166,7 +166,7 @@ export class RaftLog {
       this.#snapshot = this.markAt(snapshot.index);
     }
     const term = this.termAt(upTo);
-    if (upTo <= this.#base.index || term === null) return;
+    if (term === null) return;
     this.#entries = this.#entries.slice(upTo - this.#base.index);
     this.#base = { index: upTo, term };
     this.#history.compact(upTo);

@@ -22,7 +22,7 @@ export function judgeChange(
   if (!changed.isAccepted) return changed;
   const reason =
     (change.kind === "promote" ? lagOf(self, replication, change.id) : null) ??
-    absenceFrom(self, replication, voterIds(changed.membership));
+    absence(self, replication, voterIds(changed.membership));
   return reason === null ? changed : { isAccepted: false, reason };
 }
 
@@ -34,13 +34,12 @@ function lagOf({ log, config }: Self, replication: Replication, learner: string)
   return isClose && replication.isInContact(learner) ? null : "learnerLags";
 }
 
-/** With other voters a quorum of them must be there, or neither this change nor its undoing would ever commit. */
-function absenceFrom(
-  { id, voters }: Self,
+/** A quorum of the voters to be must be there, or neither this change nor its undoing would ever commit. */
+function absence(
+  { id }: Self,
   replication: Replication,
   nextVoters: readonly string[],
 ): MembershipRefusal | null {
-  if (nextVoters.length === voters.length) return null;
   const isThere = (voter: string): boolean =>
     voter === id || (replication.isInContact(voter) && replication.peers.get(voter)?.hasAnswered === true);
   return hasQuorum(nextVoters, isThere) ? null : "quorumAway";
