@@ -7,7 +7,7 @@ import { Tier } from "../../test/support/raft/tier.js";
 import { RAFT_DEFAULTS } from "./config.js";
 import type { RestoredState } from "./config.js";
 import { RaftCore } from "./core.js";
-import { BEFORE_ALL } from "./entry.js";
+import { BEFORE_ALL, entryBytes } from "./entry.js";
 import { NO_HARD_STATE } from "./hard-state.js";
 import { InvariantViolation } from "./invariant.js";
 import { foundingEntry } from "./membership.js";
@@ -32,6 +32,12 @@ describe("a start", () => {
       core.ready().committed.map((entry) => entry.index),
       [1, 2],
     );
+  });
+
+  test("counts as uncommitted only what is not known to be committed", () => {
+    const core = start({ hardState: { term: 3, vote: null, commit: 2 }, entries: entriesOf(1, 3, 3) });
+
+    assert.equal(core.status().uncommittedBytes, entryBytes({ payload: new Uint8Array(1) }));
   });
 
   test("knows the members from the log itself when the tier was founded with an entry", () => {

@@ -224,6 +224,29 @@ describe("section 5.2, leader election", () => {
     assert.equal(tier.core("a").role, "leader");
   });
 
+  test("whoever gives its vote waits a full timeout for the one it voted for", () => {
+    const tier = new Tier(ABC);
+    tier.at("b", (core) => core.campaign());
+    tier.drop();
+    tier.tick(["b"], 9);
+
+    tier.give({ from: "a", to: "b", term: 0, kind: "vote", last: BEFORE_ALL, isTransfer: false });
+    assert.equal(tier.core("b").role, "follower");
+    tier.tick(["b"], 11);
+    assert.equal(tier.core("b").role, "follower");
+    tier.tick(["b"], 1);
+
+    assert.equal(tier.core("b").role, "preCandidate");
+  });
+
+  test("a leader does not campaign", () => {
+    const tier = tierWith("leader");
+
+    tier.at("a", (core) => core.campaign());
+
+    assert.equal(tier.core("a").role, "leader");
+  });
+
   test("a candidate that hears a leader of its term becomes its follower", () => {
     const tier = candidateOf(3);
 

@@ -283,6 +283,18 @@ describe("section 7, log compaction", () => {
     assert.deepEqual(tier.core("b").status(), before);
   });
 
+  test("a snapshot from before the log's own base changes nothing either", () => {
+    const tier = led();
+    tier.propose("a", "x", "y");
+    tier.settle();
+    tier.member("b").snapshot(0);
+    const before = tier.core("b").status();
+
+    tier.give({ from: "a", to: "b", term: 1, kind: "installSnapshot", ...snapshotAt(2, 1) });
+
+    assert.deepEqual(tier.core("b").status(), before);
+  });
+
   test("a snapshot brings the members as of its last entry", () => {
     const tier = new Tier(ABC);
     const membership = [{ id: "b", role: "voter" as const, address: "" }];

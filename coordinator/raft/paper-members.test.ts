@@ -61,6 +61,38 @@ describe("dissertation, section 3.10, leadership transfer", () => {
     assert.equal(tier.propose(leader.id, "x").isAccepted, true);
   });
 
+  test("the successor is told once, whatever it acknowledges meanwhile", () => {
+    const tier = led("a", "b", "c");
+    tier.at("a", (core) => core.transferLeadership("b"));
+    const told = kinds(tier).filter((kind) => kind === "timeoutNow").length;
+
+    tier.give({ from: "b", to: "a", term: 1, kind: "appendReply", isAccepted: true, match: 1 });
+
+    assert.equal(told, 1);
+    assert.equal(kinds(tier).filter((kind) => kind === "timeoutNow").length, 1);
+  });
+
+  test("without a name the one who lacks least follows", () => {
+    const tier = led("a", "b", "c");
+    tier.member("b").isDiskSlow = true;
+    tier.propose("a", "x");
+    tier.settle();
+
+    assert.deepEqual(
+      tier.at("a", (core) => core.transferLeadership()),
+      { isAccepted: true, to: "c" },
+    );
+  });
+
+  test("only a voter takes over", () => {
+    const tier = new Tier({ voters: ["a", "b"], learners: ["d"] });
+    tier.elect("a");
+
+    tier.give({ from: "a", to: "d", term: 1, kind: "timeoutNow" });
+
+    assert.deepEqual([tier.core("d").role, tier.core("d").term], ["follower", 1]);
+  });
+
   test("only the leader of the term can make a member campaign", () => {
     const tier = led("a", "b", "c");
 
@@ -292,6 +324,36 @@ describe("what keeps a tier alive through changes", () => {
     assert.equal(change(tier, "a", { kind: "remove", id: "b" }), "quorumAway");
     assert.equal(change(tier, "a", { kind: "demote", id: "b" }), "quorumAway");
     assert.equal(change(tier, "a", { kind: "remove", id: "c" }), "accepted");
+  });
+
+  test("a voter stays until a new leader has heard from enough others", () => {
+    const tier = led("a", "b", "c", "d", "e");
+    tier.crash("d");
+    tier.crash("e");
+    tier.at("a", (core) => core.transferLeadership("b"));
+    tier.settle();
+    assert.equal(tier.core("b").role, "leader");
+
+    // d and e could still be there for all it knows, but have said nothing yet.
+    assert.equal(change(tier, "b", { kind: "remove", id: "c" }), "quorumAway");
+  });
+
+  test("a removed member that does not listen is forgotten after an election timeout", () => {
+    const tier = led("a", "b", "c");
+    tier.crash("c");
+    tier.at("a", (core) => core.reportUnreachable("c"));
+    change(tier, "a", { kind: "remove", id: "c" });
+    tier.settle();
+
+    tier.pass(10);
+
+    assert.deepEqual(
+      tier
+        .core("a")
+        .status()
+        .peers.map((peer) => peer.id),
+      ["b"],
+    );
   });
 
   test("a member that is removed learns it and campaigns no more", () => {

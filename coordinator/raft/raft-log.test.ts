@@ -109,6 +109,34 @@ describe("what never happens", () => {
   });
 });
 
+test("a snapshot older than the one there is does not take its place", () => {
+  const log = logOf(1, 1, 2);
+  log.commitTo(3);
+  log.compact(1, { index: 3, term: 2 });
+
+  log.compact(2, { index: 2, term: 1 });
+
+  assert.deepEqual([log.snapshot.last.index, log.base.index], [3, 2]);
+});
+
+test("compacting up to where the log already begins changes nothing", () => {
+  const log = logOf(1, 1, 2);
+  log.commitTo(3);
+  log.compact(2, { index: 2, term: 1 });
+
+  log.compact(1, { index: 2, term: 1 });
+
+  assert.deepEqual([log.base, log.last.index], [{ index: 2, term: 1 }, 3]);
+});
+
+test("after a snapshot nothing is uncommitted", () => {
+  const log = logOf(1, 1, 2);
+
+  log.restore({ last: { index: 7, term: 3 }, membership: [] });
+
+  assert.deepEqual([log.uncommittedBytes, log.commit, log.last], [0, 7, { index: 7, term: 3 }]);
+});
+
 test("commitTo() never goes back", () => {
   const log = logOf(1, 1, 1);
   log.commitTo(2);
