@@ -6,6 +6,7 @@ import { addAgentCommands } from "./commands/agents.js";
 import { addCheckCommands } from "./commands/checks.js";
 import { addCompletionCommands } from "./commands/completion.js";
 import { addContextCommands } from "./commands/contexts.js";
+import { addCoordinatorCommands } from "./commands/coordinators.js";
 import { addConfigCommands } from "./commands/config.js";
 import { addEventsCommand } from "./commands/events.js";
 import { addExplainCommand } from "./commands/explain.js";
@@ -62,8 +63,8 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
     .version(VERSION, "-V, --version", "print the version")
     .addOption(
       new Option(
-        "-s, --server <host:port>",
-        `coordinator to ask (default: DUCK_SERVER, then the context's, then ${DEFAULT_SERVER})`,
+        "-s, --server <host:port,...>",
+        `coordinators to ask, the first that answers (default: DUCK_SERVER, then the context's, then ${DEFAULT_SERVER})`,
       ),
     )
     .addOption(new Option("--cacert <file>", "authority to trust, for TLS (default: DUCK_CACERT)"))
@@ -75,6 +76,7 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
         "server and certificates by name (default: DUCK_CONTEXT, then the current one)",
       ),
     )
+    .addOption(new Option("--stale", "take what the asked coordinator has, without waiting for the leader"))
     .addOption(
       new Option("-o, --output <format>", "how to print")
         .choices(FORMATS)
@@ -96,6 +98,7 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
   addTriggerCommands(program, context);
   addBalancerCommands(program, context);
   addAgentCommands(program, context);
+  addCoordinatorCommands(program, context);
   addConfigCommands(program, context);
   addSnapshotCommands(program, context);
   addTlsCommands(program, context);

@@ -21,7 +21,8 @@ export type ConnectionFlags = {
 };
 
 export type Connection = {
-  readonly server: string;
+  /** Coordinators of one tier: the first that answers is asked. At least one. */
+  readonly servers: readonly string[];
   /** Null: without TLS. */
   readonly tls: TlsSource | null;
 };
@@ -34,11 +35,11 @@ const DEFAULT_PORT = "7400";
 /** @throws ClusterduckError INVALID_ARGUMENT, NOT_FOUND, CONFIG_INVALID, CONFIG_UNREADABLE */
 export async function openConnection(flags: ConnectionFlags, env: CliIo["env"]): Promise<Connection> {
   const context = contextOf(flags, env);
-  const server = serverOf(flags, env, context);
+  const servers = serversOf(flags, env, context);
   const config = tlsOf(flags, env, context);
-  if (config === null) return { server, tls: null };
+  if (config === null) return { servers, tls: null };
   const tls = await readTlsOnce({ config, expected: {}, clock: systemClock, logger: silentLogger });
-  return { server, tls };
+  return { servers, tls };
 }
 
 /** The context that counts; empty when there is none. @throws ClusterduckError NOT_FOUND, CONFIG_INVALID */
@@ -50,22 +51,26 @@ export function contextOf(flags: ConnectionFlags, env: CliIo["env"]): Context {
 
 /**
  * Precedence: flag, then DUCK_SERVER, then the context, then the coordinator on this host. A host alone means
- * the usual port.
+ * the usual port; several are separated by commas.
  * @throws ClusterduckError INVALID_ARGUMENT for what cannot be an address.
  */
-export function serverOf(
+export function serversOf(
   flags: Pick<ConnectionFlags, "server">,
   env: CliIo["env"],
   context: Context = {},
-): string {
+): readonly string[] {
   const places = [
     { written: flags.server, word: "--server " },
     { written: env["DUCK_SERVER"], word: "DUCK_SERVER=" },
     { written: context.server, word: "duckctl contexts set NAME --server " },
   ];
   const place = places.find(({ written }) => (written ?? "").trim() !== "");
-  if (place === undefined) return DEFAULT_SERVER;
-  const written = (place.written ?? "").trim();
+  if (place === undefined) return [DEFAULT_SERVER];
+  const written = (place.written ?? "").split(",").map((each) => each.trim());
+  return [...new Set(written.filter((each) => each !== "").map((each) => readServer(each, place.word)))];
+}
+
+function readServer(written: string, word: string): string {
   const isHostAlone = /^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])$/.test(written);
   try {
     return canonicalAddress(isHostAlone ? `${written}:${DEFAULT_PORT}` : written);
@@ -73,7 +78,7 @@ export function serverOf(
     throw new ClusterduckError(
       "INVALID_ARGUMENT",
       `Invalid server ${JSON.stringify(written)}: expected HOST, HOST:PORT, [v6]:PORT or unix:/PATH`,
-      { cause: thrown, hint: `${place.word}${DEFAULT_SERVER}` },
+      { cause: thrown, hint: `${word}${DEFAULT_SERVER}` },
     );
   }
 }

@@ -1,9 +1,8 @@
-import { createGrpcClient } from "../common/grpc/client.js";
-import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
 import type { LiveNames } from "./completion.js";
 import type { CliIo } from "./io.js";
 import { openConnection } from "./connection.js";
 import type { Connection } from "./connection.js";
+import { createTierClient } from "./tier-client.js";
 
 /** A shell waits for us at every Tab: live names come at once or not at all. Milliseconds. */
 const NAMES_TIMEOUT_MS = 700;
@@ -17,15 +16,15 @@ export async function liveNames(io: CliIo, server: string | undefined): Promise<
   }
 }
 
-async function askNames({ server, tls }: Connection): Promise<LiveNames> {
-  const client = createGrpcClient(ControlService, server, { tls });
+async function askNames(connection: Connection): Promise<LiveNames> {
+  const client = createTierClient(connection, true);
   const call = { timeoutMs: NAMES_TIMEOUT_MS };
   try {
     const [{ clusters }, { nodes }, { triggers }, { balancers }] = await Promise.all([
-      client.call.listClusters({}, call),
-      client.call.listNodes({}, call),
-      client.call.listTriggers({}, call),
-      client.call.listBalancers({}, call),
+      client.control.listClusters({}, call),
+      client.control.listNodes({}, call),
+      client.control.listTriggers({}, call),
+      client.control.listBalancers({}, call),
     ]);
     return {
       clusters: clusters.map((cluster) => cluster.name),

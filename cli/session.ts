@@ -1,19 +1,18 @@
-import { createGrpcClient } from "../common/grpc/client.js";
-import type { ServiceClient } from "../common/grpc/service.js";
 import { formatDuration } from "../common/duration.js";
+import { isUnsent } from "../common/grpc/unsent.js";
 import { ClusterduckError } from "../common/errors.js";
-import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
 import { openConnection } from "./connection.js";
 import type { ConnectionFlags } from "./connection.js";
 import type { CliIo } from "./io.js";
 import type { Format } from "./output/print.js";
+import { createTierClient } from "./tier-client.js";
+import type { Control } from "./tier-client.js";
 
 export type GlobalOptions = ConnectionFlags & {
   readonly output: Format;
   readonly timeout: number;
+  readonly stale?: true;
 };
-
-export type Control = ServiceClient<typeof ControlService>;
 
 /** What a command works with. */
 export type Session = {
@@ -30,17 +29,18 @@ export async function withSession<Result>(
   options: GlobalOptions,
   use: (session: Session) => Promise<Result>,
 ): Promise<Result> {
-  const { server, tls } = await openConnection(options, io.env);
-  const client = createGrpcClient(ControlService, server, { tls });
+  const connection = await openConnection(options, io.env);
+  const client = createTierClient(connection, options.stale === true);
   try {
     return await use({
       io,
       format: options.output,
-      control: client.call,
+      control: client.control,
       call: { signal: io.signal, timeoutMs: options.timeout },
     });
   } catch (thrown) {
-    throw explainUnreachable(thrown, server, options.timeout);
+    const asked = isUnsent(thrown) ? connection.servers.join(", ") : client.server();
+    throw explainUnreachable(thrown, asked, options.timeout);
   } finally {
     client.close();
   }

@@ -9,6 +9,7 @@ import { greeting } from "./dev/greeting.js";
 import { addMaintenanceCommands } from "./maintenance-commands.js";
 import { readConfigFile, runCoordinatorService } from "./service.js";
 import { addStatusCommand } from "./status-command.js";
+import { addTierCommands } from "./tier-commands.js";
 
 const PROGRAM = "duck-coordinator";
 
@@ -39,6 +40,7 @@ export const coordinatorDaemon: DaemonProgram = {
   addCommands: (context) => {
     addStatusCommand(context);
     addMaintenanceCommands(context);
+    addTierCommands(context);
     addGenTlsCommand(context, {
       role: "member",
       section: "coordinator",

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 
-import { serverOf, tlsOf } from "../connection.js";
+import { serversOf, tlsOf } from "../connection.js";
 import { contextNamed, contextsFile, readContexts, writeContexts } from "../contexts.js";
 import { formatTable } from "../output/table.js";
 import { printData, tableWidth } from "../output/print.js";
@@ -54,7 +54,7 @@ export function addContextCommands(program: Command, { io }: CommandContext): vo
       const known = readContexts(io.env);
       const before = known.contexts[name] ?? {};
       const tls = tlsOf(flags, {}, before);
-      const server = flags.server === undefined ? before.server : serverOf(flags, {});
+      const server = flags.server === undefined ? before.server : serversOf(flags, {}).join(",");
       const next = { server, cacert: tls?.ca, cert: tls?.cert, key: tls?.key };
       const contexts = { ...known.contexts, [name]: next };
       const file = await writeContexts(io.env, { current: known.current ?? name, contexts });

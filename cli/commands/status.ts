@@ -17,6 +17,7 @@ import { formatTable } from "../output/table.js";
 import { isPassing, untilReconnect } from "../reconnect.js";
 import type { Session } from "../session.js";
 import { inSession } from "./command.js";
+import { COORDINATORS } from "./coordinators.js";
 import type { CommandContext } from "./command.js";
 
 /** Ages go on even when nothing happens. */
@@ -113,6 +114,8 @@ function describeStatus(status: GetStatusResponse, io: CliIo): string {
     section("Clusters", CLUSTERS, status.clusters, io),
     section("Balancers", BALANCERS, status.balancers, io),
     section("Agents", AGENTS, status.agents, io),
+    // One alone is the one that answers.
+    status.coordinators.length < 2 ? "" : section("Coordinators", COORDINATORS, status.coordinators, io),
   ];
   return [head, problems, ...sections.filter((text) => text !== "")].join("\n");
 }

@@ -2,6 +2,7 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 
 import { isHeldActive } from "../state/state.js";
 import type { AppliedEntry } from "../replica.js";
+import { quorumOf } from "../tier/tier-health.js";
 import type { ControlContext } from "../api/context.js";
 
 const PREFIX = "clusterduck_";
@@ -77,6 +78,31 @@ function addTierGauges(registry: Registry, context: ControlContext): void {
     self.set(log.leadership().isLeader ? 1 : 0),
   );
   gauge(registry, "raft_term", "Current term", [], (self) => self.set(log.leadership().term));
+  gauge(registry, "raft_members", "Members of the log by role", ["role"], (self) => {
+    self.reset();
+    for (const { role } of context.tier.members()) self.inc({ role });
+  });
+  gauge(
+    registry,
+    "raft_members_answering",
+    "Voting members known to answer; a majority is needed",
+    [],
+    (self) => self.set(quorumOf(context.tier.members()).answering),
+  );
+  gauge(registry, "raft_members_needed", "Voting members that make a majority", [], (self) =>
+    self.set(quorumOf(context.tier.members()).needed),
+  );
+  gauge(
+    registry,
+    "raft_peer_last_contact_seconds",
+    "Time since another member was heard; only where this one hears from it",
+    ["peer"],
+    (self) => {
+      self.reset();
+      for (const { id, isSelf, silentMs } of context.tier.members())
+        if (!isSelf && silentMs !== null) self.set({ peer: id }, silentMs / 1000);
+    },
+  );
   gauge(registry, "raft_commit_index", "Highest committed index", [], (self) =>
     self.set(log.status().commitIndex),
   );

@@ -6,14 +6,15 @@ export type ReadinessCheck = { readonly name: string; readonly isOk: boolean; re
 export function readinessOf({
   log,
   replica,
-}: Pick<ControlContext, "log" | "replica">): readonly ReadinessCheck[] {
+  tier,
+}: Pick<ControlContext, "log" | "replica" | "tier">): readonly ReadinessCheck[] {
   const { leaderId, term } = log.leadership();
   const { commitIndex } = log.status();
   return [
     {
       name: "leader",
       isOk: leaderId !== null,
-      detail: leaderId === null ? `none is known in term ${term}` : `${leaderId} in term ${term}`,
+      detail: leaderId === null ? tier.noLeaderWords().message : `${leaderId} in term ${term}`,
     },
     {
       name: "log",

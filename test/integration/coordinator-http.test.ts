@@ -72,7 +72,7 @@ test("readyz says ok, and why when asked", async () => {
   assert.deepEqual([plain.status, await plain.text()], [200, "ok\n"]);
   assert.match(
     await verbose.text(),
-    /^\[\+\]leader: c1 in term 1\n\[\+\]log: applied \d+ of \d+\n\[\+\]config: revision \d+\nok\n$/,
+    /^\[\+\]leader: c1 in term \d+\n\[\+\]log: applied \d+ of \d+\n\[\+\]config: revision \d+\nok\n$/,
   );
 });
 
@@ -165,6 +165,11 @@ function contextWithoutLeader(): ControlContext {
     replica: { state, onApplied: () => () => undefined } as unknown as ControlContext["replica"],
     fleet: { sessions: () => [] } as unknown as ControlContext["fleet"],
     balancers: { balancers: () => [] },
+    tier: {
+      members: () => [],
+      missingWords: () => "",
+      noLeaderWords: () => ({ message: "none is known in term 3", hint: "" }),
+    } as unknown as ControlContext["tier"],
   };
   return context as ControlContext;
 }

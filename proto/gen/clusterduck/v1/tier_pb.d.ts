@@ -275,7 +275,7 @@ export declare const HealthVoteSchema: GenMessage<HealthVote>;
  */
 export declare type ForwardCallRequest = Message<"clusterduck.v1.ForwardCallRequest"> & {
   /**
-   * Name of a method of ControlService, such as "AddNode".
+   * Name of a method of ControlService, such as "addNode".
    *
    * @generated from field: string method = 1;
    */

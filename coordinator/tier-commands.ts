@@ -1,0 +1,234 @@
+import { createInterface } from "node:readline/promises";
+import type { Command } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+
+import { systemClock } from "../common/clock.js";
+import { readFileConfig } from "../common/config/load.js";
+import type { CoordinatorConfig } from "../common/config/model.js";
+import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.js";
+import { ClusterduckError } from "../common/errors.js";
+import { createLogger } from "../common/logger.js";
+import { canonicalAddress } from "../common/model/address.js";
+import { networkIdentity } from "../common/net/host-identity.js";
+import { readTlsOnce } from "../common/tls/source.js";
+import type { TlsSource } from "../common/tls/source.js";
+import { VERSION } from "../common/version.js";
+import { realDisk } from "./log/storage/disk.js";
+import { parseSegmentFile } from "./log/storage/segment.js";
+import { foundTier } from "./tier/found-tier.js";
+import { raftAddressOf } from "./tier/open-log.js";
+import { assertOneTier, beginAgain, bestOf, readSurvivors } from "./tier/recover-quorum.js";
+import type { Survivor } from "./tier/recover-quorum.js";
+import { askToJoin } from "./tier/tier.js";
+import { newTierFile, readTierFile, writeTierFile } from "./tier/tier-file.js";
+import type { TierFile } from "./tier/tier-file.js";
+
+const DEFAULT_RAFT_PORT = 9910;
+
+/** Commands that make a stopped coordinator a member of a tier. */
+export function addTierCommands(context: DaemonCommands): void {
+  const { program, io, withFile } = context;
+  addRecoverCommand(context);
+  withFile(program.command("bootstrap"))
+    .description(
+      "found a tier together with the other coordinators of the list, then stop; start them after it",
+    )
+    .addOption(
+      new Option("--expect <count>", "how many coordinators found it, this one too").argParser(parseExpect),
+    )
+    .action(async (flags: CommonFlags & { expect?: number }, command: Command) => {
+      const config = readFileConfig(configOf(command)).coordinator;
+      const { file, address, tls } = await fresh(config);
+      if (file.clusterId !== "") {
+        io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
+        return;
+      }
+      const bootstrap = config.raft.bootstrap.filter((place) => place !== address);
+      const founded = await foundTier({
+        directory: config.dataDir,
+        file,
+        address,
+        listen: config.raft.address,
+        bootstrap,
+        expect: flags.expect ?? bootstrap.length + 1,
+        isStaying: true,
+        tls,
+        version: VERSION,
+        clock: systemClock,
+        logger: createLogger({ program: "duck-coordinator", level: "error" }),
+        signal: interruption(),
+        onProgress: (words) => io.err(`${words}\n`),
+      });
+      const names = founded.founders.map(({ id, address: place }) => `  ${id} at ${place}\n`).join("");
+      io.out(`Tier ${founded.clusterId} is founded:\n${names}`);
+      io.err(`Start this coordinator now: duck-coordinator -d -c ${configOf(command)}\n`);
+    });
+
+  withFile(program.command("join"))
+    .argument("<address...>", "where members are reached by other coordinators, host:port; one suffices")
+    .requiredOption("--token <token>", "from `duckctl coordinators add`")
+    .description("make this coordinator a member of a tier; start it after it")
+    .action(
+      async (addresses: readonly string[], flags: CommonFlags & { token: string }, command: Command) => {
+        const config = readFileConfig(configOf(command)).coordinator;
+        const { file, address, tls } = await fresh(config);
+        if (file.clusterId !== "") {
+          io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
+          return;
+        }
+        // First of all durable: whoever is let in must come back with the same name for its disk.
+        await writeTierFile(config.dataDir, file);
+        const { clusterId, members } = await askToJoin({
+          addresses: addresses.map(readAddress),
+          token: flags.token,
+          member: {
+            id: config.id,
+            raftAddress: address,
+            agentAddress: "",
+            httpAddress: "",
+            version: VERSION,
+            networkIdentity: networkIdentity(),
+            diskId: file.diskId,
+            bootId: "",
+          },
+          tls,
+          signal: interruption(),
+        });
+        await writeTierFile(config.dataDir, { ...file, clusterId });
+        const others = members.filter(({ id }) => id !== config.id).map(({ id }) => id);
+        io.out(`Coordinator "${config.id}" joins tier ${clusterId} of ${others.join(", ")}\n`);
+        io.err(
+          `Start it now, and it votes once it has caught up: duck-coordinator -d -c ${configOf(command)}\n`,
+        );
+      },
+    );
+}
+
+/** The last resort, for a majority that is lost for good. */
+function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
+  withFile(program.command("recover-quorum"))
+    .argument("[directory...]", "data directories of the other survivors, or copies of them")
+    .option("--yes", "do it without asking")
+    .description("a majority is lost for good: go on as a tier of one from the survivor that has the most")
+    .action(async (others: readonly string[], flags: CommonFlags & { yes?: true }, command: Command) => {
+      const config = readFileConfig(configOf(command)).coordinator;
+      const address = raftAddressOf(config);
+      const survivors = await readSurvivors([config.dataDir, ...others]);
+      assertOneTier(survivors);
+      io.out(describeSurvivors(survivors));
+      const best = bestOf(survivors);
+      const own = survivors[0];
+      if (best === null || own === undefined) {
+        throw new ClusterduckError("LOG_CORRUPT", "None of these logs can be used", {
+          hint: "Restore a snapshot on an empty data directory: duck-coordinator snapshot restore FILE",
+        });
+      }
+      if (best.directory !== own.directory) {
+        throw new ClusterduckError(
+          "CONFLICT",
+          `Coordinator "${best.coordinatorId}" has more than "${own.coordinatorId}": beginning from here would lose it`,
+          {
+            hint: `Run this with the configuration of "${best.coordinatorId}", where ${best.directory} comes from`,
+          },
+        );
+      }
+      await confirmRecovery(best.coordinatorId, flags.yes === true);
+      const { last, lost } = await beginAgain(best, {
+        address,
+        clock: systemClock,
+        logger: createLogger({ program: "duck-coordinator", level: "error" }),
+      });
+      io.out(
+        `Coordinator "${best.coordinatorId}" is the only member now, from index ${last.index} (term ${last.term})\n`,
+      );
+      const names = lost.join(" and ") || "the others";
+      io.err(
+        `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl coordinators add NEW_ID\n`,
+      );
+    });
+}
+
+function describeSurvivors(survivors: readonly Survivor[]): string {
+  const best = bestOf(survivors);
+  const lines = survivors.map((each) => {
+    const { coordinatorId, directory, term, last, problem } = each;
+    const mark = each === best ? "*" : " ";
+    const found = problem ?? `last entry ${last.index} of term ${last.term}, took part in term ${term}`;
+    return `${mark} ${coordinatorId || "?"} in ${directory}: ${found}\n`;
+  });
+  return `Survivors (* has the most):\n${lines.join("")}`;
+}
+
+/** @throws ClusterduckError COMMAND_FAILED, INVALID_ARGUMENT where nobody can be asked. */
+async function confirmRecovery(id: string, isAgreed: boolean): Promise<void> {
+  if (isAgreed) return;
+  if (!process.stdin.isTTY) {
+    throw new ClusterduckError("INVALID_ARGUMENT", "Nothing was done: nobody can be asked here", {
+      hint: "Look at the survivors above, and repeat it with --yes",
+    });
+  }
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await lines.question(
+      `What only the lost coordinators had acknowledged is gone then, and they may never come back. Type ${id} to go on: `,
+    );
+    if (answer.trim() === id) return;
+  } finally {
+    lines.close();
+  }
+  throw new ClusterduckError("COMMAND_FAILED", `Nothing was done: the answer was not "${id}"`);
+}
+
+/** `-c` may stand before or after the subcommand's name. */
+function configOf(command: Command): string {
+  return command.optsWithGlobals<CommonFlags>().config;
+}
+
+/** @throws ClusterduckError when the directory or the configuration is not that of a coordinator to be. */
+async function fresh(
+  config: CoordinatorConfig,
+): Promise<{ file: TierFile; address: string; tls: TlsSource | null }> {
+  const { id, dataDir, raft } = config;
+  if (!raft.isEnabled) {
+    throw new ClusterduckError(
+      "CONFIG_INVALID",
+      `Coordinator "${id}" has no address for other coordinators`,
+      { hint: "Give it one: transports: [{type: raft, address: HOST:9910}]" },
+    );
+  }
+  const known = await readTierFile(dataDir);
+  const hasLog = (await realDisk.list(dataDir)).some((file) => parseSegmentFile(file) !== null);
+  if (hasLog && (known === null || known.clusterId === "")) {
+    throw new ClusterduckError("CONFLICT", `"${dataDir}" holds the log of a coordinator that stood alone`, {
+      hint: "Start it as it is: with a raft transport it becomes the first of a tier, which others then join; or name an empty data_dir",
+    });
+  }
+  const tls =
+    config.tls === null
+      ? null
+      : await readTlsOnce({
+          config: config.tls,
+          expected: { role: "member", name: id },
+          clock: systemClock,
+          logger: createLogger({ program: "duck-coordinator", level: "error" }),
+        });
+  return { file: known ?? newTierFile(id), address: raftAddressOf(config), tls };
+}
+
+function readAddress(text: string): string {
+  const bare = text.replace(/^(tls|grpcs?):\/\//, "");
+  const isHostAlone = /^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])$/.test(bare);
+  return canonicalAddress(isHostAlone ? `${bare}:${DEFAULT_RAFT_PORT}` : bare);
+}
+
+function interruption(): AbortSignal {
+  const stopping = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stopping.abort());
+  return stopping.signal;
+}
+
+function parseExpect(text: string): number {
+  const count = Number(text);
+  if (/^\d{1,2}$/.test(text) && count >= 1 && count <= 9) return count;
+  throw new InvalidArgumentError("expected a number from 1 to 9: 3 or 5 is usual");
+}
