@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Tier } from "../../test/support/raft/tier.js";
 import type { RaftConfig } from "./config.js";
+import { InvariantViolation } from "./invariant.js";
 import type { Append, Message } from "./message.js";
 
 test("an append holds as many entries as fit, and several follow each other", () => {
@@ -76,6 +77,15 @@ test("a peer that is not there is not talked to but by heartbeats", () => {
   tier.tick(["a"], 5);
 
   assert.deepEqual([...new Set(tier.queue.map(({ kind }) => kind))], ["heartbeat"]);
+});
+
+test("a peer that acknowledges more than the leader has stops the leader", () => {
+  const tier = led({});
+
+  const acknowledge = () =>
+    tier.give({ from: "b", to: "a", term: 1, kind: "appendReply", isAccepted: true, match: 9 });
+
+  assert.throws(acknowledge, InvariantViolation);
 });
 
 test("a peer that needs a snapshot gets one, and no second while the first is under way", () => {

@@ -1,4 +1,5 @@
 import { entryBytes } from "./entry.js";
+import { invariant } from "./invariant.js";
 import type { Append, AppendReply, HeartbeatReply } from "./message.js";
 import { Progress } from "./progress.js";
 import { hasQuorum, quorumIndex } from "./quorum.js";
@@ -75,8 +76,12 @@ export class Replication {
     const progress = this.#peers.get(from);
     if (progress === undefined) return;
     const { log } = this.#self;
-    if (reply.isAccepted) progress.accepted(reply.match, log.base.index);
-    else progress.rejected(reply.rejected, log.lastAgreeing(reply.hint) + 1);
+    if (reply.isAccepted) {
+      invariant(reply.match <= log.last.index, `"${from}" has ${reply.match}, the leader ${log.last.index}`);
+      progress.accepted(reply.match, log.base.index);
+    } else {
+      progress.rejected(reply.rejected, log.lastAgreeing(reply.hint) + 1);
+    }
   }
 
   onHeartbeatReply(from: string, reply: HeartbeatReply): void {
