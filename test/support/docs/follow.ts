@@ -32,7 +32,8 @@ const EXAMPLE: Run = {
 const SKIPPED = /^npm (test|run )/;
 const STARTS_COORDINATOR =
   /^npm start\b|duck-coordinator( --dev| -d| -c)|duck-coordinator (run|status|validate)/;
-const ASKS_COORDINATOR = /\bduckctl\b|:8484\b/;
+/** Certificates and contexts are files: nobody is asked for them. */
+const ASKS_COORDINATOR = /\bduckctl (?!tls |contexts )|:8484\b/;
 /** Commands that only look: what they show may need a moment to become true. */
 const LOOKS =
   /^(npx )?(duckctl|duck-coordinator (status|log)|duck-agent (status|log)|curl|cat|grep|head|tail|ls)\b/;
