@@ -86,6 +86,9 @@ function handle(receiver: Receiver, message: OfTheTerm): void {
       return;
     case "heartbeat":
       roles.onLeaderHeard(from);
+      // One that cannot write is no part of a quorum: with its answers alone a leader would commit nothing,
+      // and still keep those from electing another who could.
+      if (self.isDiskStalled) return;
       self.send(from, { kind: "heartbeatReply", round: message.round, commit: self.log.commit });
       return;
     case "heartbeatReply":
@@ -117,7 +120,8 @@ function handle(receiver: Receiver, message: OfTheTerm): void {
 function onPreVote({ self, roles }: Receiver, { from, term, last }: MessageOf<"preVote">): void {
   if (!self.knowsMembers) return;
   const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };
-  const isGranted = grantsPreVote(self.voter, candidate);
+  // With a disk that hangs it could not keep the vote that it would promise here.
+  const isGranted = !self.isDiskStalled && grantsPreVote(self.voter, candidate);
   self.send(from, { kind: "preVoteReply", askedTerm: term, isGranted });
 }
 

@@ -56,7 +56,7 @@ export class Roles {
   tick(): void {
     if (this.#state.name === "leader") {
       // One whose disk hangs holds up everyone, while its heartbeats keep others from taking over.
-      if (this.#isDiskStalled || !this.#state.leader.tick()) this.becomeFollower(this.#self.term, null);
+      if (this.#self.isDiskStalled || !this.#state.leader.tick()) this.becomeFollower(this.#self.term, null);
       return;
     }
     this.#silentTicks++;
@@ -124,19 +124,15 @@ export class Roles {
     this.becomeFollower(this.#self.term, null);
   }
 
-  get #isDiskStalled(): boolean {
-    return this.#self.durability.writeTicks >= this.#self.config.electionTicks;
-  }
-
   /**
    * A campaign of one who is no voter, or whose disk cannot take the vote, would lead to nothing. A removal
    * counts here only once it is committed: the entry that says so may be in no other log, and then nobody
    * else could win (dissertation, section 4.2.2).
    */
   get #mayCampaign(): boolean {
-    const { isVoter, log, id } = this.#self;
+    const { isVoter, log, id, isDiskStalled } = this.#self;
     const isVoterYet = isVoter || voterIds(log.markAt(log.commit).membership).includes(id);
-    return isVoterYet && !this.#isDiskStalled;
+    return isVoterYet && !isDiskStalled;
   }
 
   /** Nothing of it leaves, and the own vote does not count, before that vote is durable. */

@@ -97,6 +97,11 @@ export class Self {
     return this.log.termAt(this.log.commit) === this.#term;
   }
 
+  /** Whether the running write has taken an election timeout: this member can promise nothing at present. */
+  get isDiskStalled(): boolean {
+    return this.durability.writeTicks >= this.config.electionTicks;
+  }
+
   /** As one who is asked for a vote. */
   get voter(): Voter {
     return { term: this.#term, vote: this.#vote, leaderId: this.#leaderId, last: this.log.last };
