@@ -203,6 +203,8 @@ export class Member implements Observed {
     const { core, machine, disk } = this;
     if (core === null || this.#isSnapshotting || machine.appliedIndex <= disk.base.last.index) return;
     const index = machine.appliedIndex;
+    // A snapshot of the leader is on its way to the disk.
+    if (index < core.base.index) return;
     const mark = core.markAt(index);
     const life = this.#life;
     this.#isSnapshotting = true;

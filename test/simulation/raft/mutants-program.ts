@@ -61,13 +61,20 @@ async function work(): Promise<void> {
 
 type Found = { readonly where: string; readonly rule: string };
 
-async function hunt(mutant: Mutant, { file, text }: MutatedSource): Promise<Found | null> {
+async function hunt({ mode, name }: Mutant, source: MutatedSource): Promise<Found | null> {
+  if (mode !== "scenarios") return inCopy(source, (folder) => simulate(folder, mode));
+  // A scenario that fails by itself notices nothing.
+  if ((await play(ROOT, name)) !== null) throw new Error(`The scenario of "${name}" fails by itself`);
+  return inCopy(source, (folder) => play(folder, name));
+}
+
+async function inCopy<T>({ file, text }: MutatedSource, work: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "duck-mutant-"));
   try {
     for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
     writeFileSync(join(folder, CORE, file), text);
-    return await (mutant.mode === "scenarios" ? play(folder, mutant.name) : simulate(folder, mutant.mode));
+    return await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

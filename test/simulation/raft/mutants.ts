@@ -139,9 +139,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "redisraft-18: a new leader answers reads before it has committed anything",
-    from: `    if (!this.#self.hasCommittedInTerm) return false;
-    this.#reads.begin(this.#self.log.commit);`,
-    to: `    this.#reads.begin(this.#self.log.commit);`,
+    from: `if (this.#reads.isRoundDue && this.#self.hasCommittedInTerm) {`,
+    to: `if (this.#reads.isRoundDue) {`,
     mode: "safety",
   },
   {
@@ -170,9 +169,15 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "hashicorp-raft-503: a leader whose disk hangs goes on",
-    from: `if (this.#isDiskStalled || !this.#state.leader.tick())`,
+    from: `if (this.#self.isDiskStalled || !this.#state.leader.tick())`,
     to: `if (!this.#state.leader.tick())`,
     mode: "liveness",
+  },
+  {
+    name: "hashicorp-raft-503: a follower whose disk hangs counts as there",
+    from: `      if (self.isDiskStalled) return;`,
+    to: ``,
+    mode: "scenarios",
   },
   {
     name: "hashicorp-raft-696: an interrupted transfer is never given up",

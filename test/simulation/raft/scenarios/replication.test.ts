@@ -215,3 +215,18 @@ test("hashicorp-raft-503: a leader whose disk hangs gives way, although its hear
   tier.pass(2);
   assert.equal(tier.core(leader).commit, tier.core(leader).last.index);
 });
+
+test("hashicorp-raft-503: a follower whose disk hangs is no part of the quorum that keeps a leader", () => {
+  const tier = led({}, ["a", "b", "c", "d", "e"]);
+  // With b and c the leader reaches a quorum, but c can write nothing: b, d and e could, if b let them.
+  for (const other of ["d", "e"]) tier.cut("a", other);
+  tier.member("c").isDiskSlow = true;
+  tier.propose("a", "x");
+
+  const leader = awaitLeader(tier, 200, (id) => id !== "a");
+  assert.ok(leader !== null);
+  tier.propose(leader, "y");
+  tier.pass(3);
+
+  assert.equal(tier.core(leader).commit, tier.core(leader).last.index);
+});
