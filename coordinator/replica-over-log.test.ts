@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { after, test } from "node:test";
 import { systemClock } from "../common/clock.js";
 import { silentLogger } from "../common/logger.js";
 import { seededRandom } from "../common/random.js";
@@ -56,7 +56,7 @@ test("a restart restores the snapshot and the entries after it", async () => {
   assert.deepEqual([...again.replica.state.nodes.values()], nodes);
   assert.deepEqual(again.replica.state.events, events);
   assert.equal(again.replica.state.clusterId, clusterId);
-  assert.equal(again.replica.state.term, 2);
+  assert.equal(again.replica.state.term, 3);
 });
 
 test("a new tier gets an identity once", async () => {
@@ -103,6 +103,9 @@ test("after closing, proposals are refused", async () => {
   await log.close();
 });
 
+const opened: ReplicatedLog[] = [];
+after(() => Promise.all(opened.map((log) => log.close())));
+
 type Options = {
   readonly disk?: SimulatedDisk;
   readonly snapshotEntries?: number;
@@ -122,6 +125,7 @@ async function open(
     segmentBytes: 64 * 1024,
     reserveBytes: 0,
   });
+  opened.push(log);
   const replica = await openReplica({
     ...shared,
     log,

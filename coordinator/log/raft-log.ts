@@ -190,9 +190,9 @@ class LogOverRaft implements RaftLog {
         `Cannot propose ${payload.length} bytes: one entry may have at most ${MAX_PROPOSAL_BYTES}`,
       );
     }
-    const { diskFull } = this.#runner;
-    if (diskFull !== null && this.#needsOwnDisk) throw diskFull;
     const proposal = this.#proposals.add(payload, this.#options.clock.monotonicMs());
+    // Perhaps there is room by now.
+    this.#runner.retryDisk();
     this.#runner.wake();
     return proposal;
   }
@@ -220,6 +220,15 @@ class LogOverRaft implements RaftLog {
       throw new ClusterduckError(
         "CONFLICT",
         `Cannot save a snapshot of index ${last.index}: there is one of index ${newest}`,
+      );
+    }
+    const term = this.#core.termAt(last.index);
+    if (last.index > this.#delivered || term !== last.term) {
+      const found =
+        last.index > this.#delivered ? `only ${this.#delivered} is committed` : `it has term ${term}`;
+      throw new ClusterduckError(
+        "CONFLICT",
+        `Cannot save a snapshot of index ${last.index} and term ${last.term}: in the log, ${found}`,
       );
     }
     const { membership } = this.#core.markAt(last.index);
@@ -307,12 +316,6 @@ class LogOverRaft implements RaftLog {
 
   get #isClosed(): boolean {
     return this.#isStopping && this.#core.role !== "leader";
-  }
-
-  /** Whether what is proposed here cannot be acknowledged without this member's own disk. */
-  get #needsOwnDisk(): boolean {
-    const { role, leaderId } = this.#core;
-    return role === "leader" || leaderId === null;
   }
 
   #entry(index: number): LogEntry | undefined {

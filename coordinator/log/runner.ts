@@ -50,6 +50,7 @@ export class RaftRunner implements TransportHandler {
   #isStopped = false;
   #writing: Promise<void> | null = null;
   #diskFull: ClusterduckError | null = null;
+  #retry = new AbortController();
   #arrived: Arrived[] = [];
   #followed: Membership = NO_MEMBERS;
   #leaderSeenAtMs: number;
@@ -71,6 +72,11 @@ export class RaftRunner implements TransportHandler {
   /** Not null while the disk has no room for what should be written. */
   get diskFull(): ClusterduckError | null {
     return this.#diskFull;
+  }
+
+  /** Tries what the full disk refused now, and not only in a while. */
+  retryDisk(): void {
+    this.#retry.abort();
   }
 
   /** Milliseconds since a peer was heard; null: never since the start. */
@@ -304,7 +310,8 @@ export class RaftRunner implements TransportHandler {
         if (!(thrown instanceof ClusterduckError && thrown.code === "DISK_FULL")) throw thrown;
         this.#onDiskFull(thrown);
       }
-      await clock.sleep(DISK_FULL_RETRY_MS, this.#abort.signal);
+      this.#retry = new AbortController();
+      await clock.sleep(DISK_FULL_RETRY_MS, AbortSignal.any([this.#retry.signal, this.#abort.signal]));
       this.#abort.signal.throwIfAborted();
     }
   }
@@ -317,13 +324,11 @@ export class RaftRunner implements TransportHandler {
       this.#guarded(() => core.transferLeadership());
     }
     this.#diskFull = error;
-    proposals.rejectQueued(error);
-    proposals.rejectHanded(
-      new ClusterduckError("DISK_FULL", `${error.message}; the change is kept and may happen once there is`, {
-        cause: error,
-        ...(error.hint === undefined ? {} : { hint: error.hint }),
-      }),
-    );
+    // A follower's proposals depend on other disks.
+    if (core.role === "leader" || core.leaderId === null) {
+      proposals.rejectQueued(error);
+      proposals.rejectHanded(keptUntilThereIsRoom(error));
+    }
     for (const watcher of [...this.#watchers]) if (watcher.isTrue()) watcher.resolve(true);
     this.wake();
   }
@@ -361,6 +366,14 @@ export class RaftRunner implements TransportHandler {
     for (const { done } of this.#arrived.splice(0)) done();
     for (const watcher of [...this.#watchers]) watcher.resolve(watcher.isTrue());
   }
+}
+
+function keptUntilThereIsRoom(error: ClusterduckError): ClusterduckError {
+  const message = `${error.message}; the change is kept, and may happen once there is room`;
+  return new ClusterduckError("DISK_FULL", message, {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
 }
 
 function isSame(left: SnapshotMark, right: SnapshotMark): boolean {

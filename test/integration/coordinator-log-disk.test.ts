@@ -16,17 +16,17 @@ test("entries, snapshots and rolled segments survive a restart on the real disk"
   const dir = join(await temporaryDirectory(context), "deeper", "data");
   const log = await openIn(dir);
   for (let at = 0; at < 40; at++) await log.propose(new Uint8Array(4096).fill(65 + (at % 26)));
-  await log.saveSnapshot({ last: { index: 30, term: 1 }, data: new Uint8Array(3_000_000).fill(7) });
+  await log.saveSnapshot({ last: { index: 30, term: 2 }, data: new Uint8Array(3_000_000).fill(7) });
   await log.close();
 
   const again = await openIn(dir);
   const report = await verifyLog(dir);
 
-  assert.equal(again.status().commitIndex, 42);
+  assert.equal(again.status().commitIndex, 43);
   assert.equal((await again.loadSnapshot())?.data.length, 3_000_000);
   assert.ok(report.segments.length > 1);
   assert.deepEqual(report.damages, []);
-  assert.deepEqual(report.last, { index: 42, term: 2 });
+  assert.deepEqual(report.last, { index: 43, term: 3 });
   await again.close();
 });
 

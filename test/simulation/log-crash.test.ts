@@ -1,6 +1,7 @@
 /** A log of one member, on a disk whose plug is pulled at random moments. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "../../common/clock.js";
 import { systemClock } from "../../common/clock.js";
 import { ClusterduckError } from "../../common/errors.js";
 import { silentLogger } from "../../common/logger.js";
@@ -40,7 +41,14 @@ test("after any crash every acknowledged entry is there, whole, and nothing that
 test("the simulation notices a log that acknowledges before its sync", async () => {
   const withoutSync = (disk: Disk): Disk => ({
     ...disk,
-    open: async (path, mode) => ({ ...(await disk.open(path, mode)), sync: async () => undefined }),
+    open: async (path, mode) => {
+      const file = await disk.open(path, mode);
+      return {
+        ...file,
+        writeDurably: (bytes, position) => file.write(bytes, position),
+        sync: async () => undefined,
+      };
+    },
   });
 
   const outcomes = await Promise.allSettled(
@@ -58,19 +66,26 @@ async function simulate(seed: number, wrap: (disk: Disk) => Disk = (disk) => dis
     // Some crashes come while the log is being opened.
     const operations = Math.floor(random() ** 2 * 120);
     const crashed = new Promise<void>((resolve) => disk.crashAfter(operations, resolve));
-    const working = work(wrap(disk.attach()), random, witness, `${round}`);
+    const life = new AbortController();
+    const working = work(
+      { disk: wrap(disk.attach()), clock: clockOf(life.signal) },
+      random,
+      witness,
+      `${round}`,
+    );
     await Promise.race([crashed, working]);
+    life.abort();
     if (random() < 0.3) disk.kill();
     else disk.crash();
-    const log = await open(disk.attach());
+    const log = await open({ disk: disk.attach(), clock: systemClock });
     await check(log, witness);
     await log.close();
   }
 }
 
 /** Proposes from several callers at once, and takes snapshots, until the plug is pulled. */
-async function work(disk: Disk, random: Random, witness: Witness, round: string): Promise<void> {
-  const log = await open(disk);
+async function work(machine: Machine, random: Random, witness: Witness, round: string): Promise<void> {
+  const log = await open(machine);
   const callers = Array.from({ length: 4 }, async (_, caller) => {
     for (let step = 0; step < 40; step++) {
       const text = `${round}:${caller}:${step}:${"x".repeat(Math.floor(random() ** 3 * 2500))}`;
@@ -130,11 +145,28 @@ async function committed(log: ReplicatedLog, afterIndex: number): Promise<readon
   return entries;
 }
 
-function open(disk: Disk): Promise<ReplicatedLog> {
+type Machine = { readonly disk: Disk; readonly clock: Clock };
+
+/** The clock of a process that ends with `life`: no timer of it fires afterwards. */
+function clockOf(life: AbortSignal): Clock {
+  return {
+    ...systemClock,
+    after: (durationMs, callback) => {
+      const cancel = systemClock.after(durationMs, () => {
+        life.removeEventListener("abort", cancel);
+        callback();
+      });
+      life.addEventListener("abort", cancel, { once: true });
+      return cancel;
+    },
+  };
+}
+
+function open({ disk, clock }: Machine): Promise<ReplicatedLog> {
   return openSingleMemberLog({
     dir: "/log",
     memberId: "c1",
-    clock: systemClock,
+    clock,
     logger: silentLogger,
     disk,
     segmentBytes: 16 * 1024,
