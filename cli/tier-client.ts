@@ -49,7 +49,8 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
     const unary: Unary = async (request, options) => {
       for (let tried = 1; ; tried++) {
         try {
-          return await (current()[name] as Unary)(complete(request), options);
+          const isLast = tried >= servers.length || CHANGES.test(name);
+          return await (current()[name] as Unary)(complete(request), isLast ? options : hurried(options));
         } catch (thrown) {
           if (!next(thrown, name, tried)) throw thrown;
         }
@@ -82,9 +83,16 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
   };
 }
 
+/** One that stands still must not cost the whole time while there are others. Milliseconds. */
+const TURN_MS = 3_000;
+
+function hurried(options: CallOptions = {}): CallOptions {
+  return { ...options, timeoutMs: Math.min(TURN_MS, options.timeoutMs ?? TURN_MS) };
+}
+
 function mayGoOn(thrown: unknown, name: string): boolean {
   if (!(thrown instanceof ClusterduckError)) return false;
   if (isUnsent(thrown)) return true;
   if (CHANGES.test(name)) return false;
-  return thrown.code === "UNREACHABLE" || thrown.code === "STOPPING";
+  return ["UNREACHABLE", "STOPPING", "TIMED_OUT"].includes(thrown.code);
 }

@@ -49,7 +49,7 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
         return (handler as Handler)(request, context);
       return withLeader(options, {
         local: () => (handler as Handler)(request, context),
-        remote: (leader) => forward(leader, method, request, context, options.id),
+        remote: (leader, signal) => forward(leader, method, request, { ...context, signal }, options.id),
         isRepeatable: !isChange,
         patienceMs: PATIENCE_MS,
         signal: context.signal,

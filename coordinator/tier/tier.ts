@@ -101,10 +101,10 @@ export function startTier(options: TierOptions): Tier {
       join: (request, context) =>
         withLeader(leaderCalls(options), {
           local: () => letIn(options, keeper, request, context),
-          remote: (leader) => {
+          remote: (leader, signal) => {
             if (request.isForwarded)
               throw new ClusterduckError("NOT_LEADER", `Coordinator "${id}" does not lead`);
-            return leader.join({ ...request, isForwarded: true }, { signal: context.signal });
+            return leader.join({ ...request, isForwarded: true }, { signal });
           },
           // Who has joined already is let in again with the same answer.
           isRepeatable: true,

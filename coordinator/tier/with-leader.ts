@@ -15,7 +15,7 @@ export type LeaderCallOptions = {
 export type LeaderCall<Result> = {
   /** Here, while this coordinator leads. */
   readonly local: () => Promise<Result>;
-  readonly remote: (leader: TierCalls) => Promise<Result>;
+  readonly remote: (leader: TierCalls, signal: AbortSignal) => Promise<Result>;
   /** May be done again when nobody knows whether it was done. */
   readonly isRepeatable: boolean;
   /** How long to wait for a leader, milliseconds. */
@@ -24,6 +24,8 @@ export type LeaderCall<Result> = {
 };
 
 const LOOK_AGAIN_MS = 100;
+/** A leader that has handed over still answers what it was asked before; one that stands still does not. Milliseconds. */
+const FAREWELL_MS = 1_000;
 
 /**
  * Does something where the leader is, and follows leadership while it moves: a refusal with NOT_LEADER, or a
@@ -35,18 +37,43 @@ export async function withLeader<Result>(
   options: LeaderCallOptions,
   call: LeaderCall<Result>,
 ): Promise<Result> {
-  const { log, peers, clock } = options;
+  const { log, clock } = options;
   const deadlineMs = clock.monotonicMs() + call.patienceMs;
   for (;;) {
     const { isLeader, leaderId } = log.leadership();
     try {
       if (isLeader) return await call.local();
-      if (leaderId !== null) return await call.remote(peers.to(leaderId));
+      if (leaderId !== null) return await whileItLeads(options, leaderId, call);
     } catch (thrown) {
       if (!mayTryAgain(thrown, call.isRepeatable)) throw wordsFor(thrown, leaderId ?? "");
     }
     if (call.signal.aborted || clock.monotonicMs() >= deadlineMs) throw options.noLeader();
     await nextLeadership(options, call.signal);
+  }
+}
+
+/** Ends the call soon after its leader has been followed by another. */
+async function whileItLeads<Result>(
+  { log, peers, clock }: LeaderCallOptions,
+  leaderId: string,
+  call: LeaderCall<Result>,
+): Promise<Result> {
+  const superseded = new AbortController();
+  let cancel = (): void => undefined;
+  const unsubscribe = log.onLeadership((now) => {
+    if (now.leaderId === leaderId) return;
+    cancel();
+    cancel = clock.after(FAREWELL_MS, () =>
+      superseded.abort(
+        new ClusterduckError("STOPPING", `Coordinator "${leaderId}" does not answer and no longer leads`),
+      ),
+    );
+  });
+  try {
+    return await call.remote(peers.to(leaderId), AbortSignal.any([call.signal, superseded.signal]));
+  } finally {
+    unsubscribe();
+    cancel();
   }
 }
 

@@ -1,0 +1,192 @@
+/** How a tier of real coordinators comes about, grows, shrinks, and survives the loss of its majority. */
+import assert from "node:assert/strict";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { test } from "node:test";
+
+import { eventually, startCoordinatorTier } from "../support/coordinator-tier.js";
+import type { CoordinatorTier, TierProcess } from "../support/coordinator-tier.js";
+import { runProgram } from "../support/program.js";
+
+type Row = { readonly id: string; readonly role: string; readonly state: string };
+
+const YAML = "clusters: {web: {type: tcp}}";
+
+test("three bootstrap together when each knows one other, and form one tier", async (t) => {
+  const tier = await startCoordinatorTier(t, {
+    yaml: YAML,
+    isStarted: false,
+    bootstrap: ([first = ""]) => [first],
+  });
+
+  const runs = tier.members.map((member) => command(t, member, "bootstrap", "--expect", "3"));
+  const codes = await Promise.all(runs.map(({ ended }) => ended));
+
+  assert.deepEqual(codes, [0, 0, 0], runs.map(({ text }) => text()).join("\n"));
+  const ids = await Promise.all(tier.members.map(clusterIdOf));
+  assert.equal(new Set(ids).size, 1);
+  await Promise.all(tier.members.map((member) => member.start()));
+  await tier.leader();
+  assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
+});
+
+test("a fourth joins by token, catches up, votes; one is replaced; a removed id and a wiped disk never return", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML });
+  await tier.leader();
+  for (let at = 1; at <= 5; at++) await tier.duckctl("nodes", "add", "web", `10.0.0.${at}:80`);
+  const added = await tier.duckctl("coordinators", "add", "c4", "--valid", "10m");
+  assert.equal(added.code, 0, added.err);
+  const token = /--token (\S+)/.exec(added.out)?.[1] ?? "";
+  const fourth = await tier.prepare("c4");
+
+  const stranger = command(t, fourth, "join", tier.of("c2").raft, "--token", `${token}x`);
+  assert.notEqual(await stranger.ended, 0);
+  assert.match(stranger.text(), /not made by this tier/);
+  const joined = command(t, fourth, "join", tier.of("c2").raft, "--token", token);
+  assert.equal(await joined.ended, 0, joined.text());
+  await fourth.start();
+
+  await eventually(
+    "c4 votes",
+    async () => (await rowsOf(tier)).find(({ id }) => id === "c4")?.role === "follower",
+  );
+  const seen = await eventually("c4 has caught up", async () => {
+    const { out } = await tier.ask("c4", "nodes", "list", "web", "-o", "name", "--stale");
+    return out.split("\n").length === 6 && out;
+  });
+  assert.match(seen, /10\.0\.0\.5:80/);
+  assert.match((await tier.duckctl("status")).out, /4 coordinators vote: they bear no more losses than 3/);
+
+  const removed = await tier.duckctl("coordinators", "remove", "c1", "--yes");
+  assert.equal(removed.code, 0, removed.err);
+  await eventually("three are left", async () => (await rowsOf(tier)).length === 3);
+  const again = await tier.duckctl("coordinators", "add", "c1");
+  assert.equal(again.code, 6);
+  assert.match(again.err, /was one, and no id is used twice/);
+
+  const third = tier.of("c3");
+  await third.program().kill();
+  await rm(join(third.folder, "data"), { recursive: true, maxRetries: 20 });
+  // It still knows c2 from its configuration, and looks for a tier there.
+  const wiped = third.launch();
+  assert.notEqual(await wiped.ended, 0);
+  assert.match(wiped.text(), /has lost its data directory.*may not come back under its old id/);
+  assert.match(wiped.text(), /duckctl coordinators remove c3/);
+});
+
+test("leadership goes where it is sent, and a coordinator that stood alone becomes the first of a tier", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1, isStarted: false });
+  const [first] = tier.members;
+  assert.ok(first);
+  const text = await readFile(first.file, "utf8");
+  await writeFile(first.file, text.replace(/transports:[\s\S]*/, ""));
+  await first.start();
+  assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
+  const refused = await tier.duckctl("coordinators", "add", "c2");
+  assert.equal(refused.code, 6);
+  assert.match(refused.err, /no address for others[\s\S]*transports/);
+  first.program().signal("SIGTERM");
+  await first.program().ended;
+
+  await writeFile(first.file, text);
+  await first.start();
+  const added = await eventually("a token", async () => {
+    const result = await tier.duckctl("coordinators", "add", "c2");
+    return result.code === 0 && result;
+  });
+  const second = await tier.prepare("c2");
+  const joined = command(
+    t,
+    second,
+    "join",
+    first.raft,
+    "--token",
+    /--token (\S+)/.exec(added.out)?.[1] ?? "",
+  );
+  assert.equal(await joined.ended, 0, joined.text());
+  await second.start();
+  await eventually("both vote", async () => {
+    const rows = await rowsOf(tier);
+    return rows.length === 2 && rows.every(({ role, state }) => role !== "learner" && state === "answers");
+  });
+  const sent = await eventually("leadership at c2", async () => {
+    const result = await tier.duckctl("coordinators", "transfer-leader", "c2");
+    return result.code === 0 && result.out;
+  });
+  assert.match(sent, /coordinator c2 leads/);
+  assert.equal((await tier.ask("c2", "nodes", "list", "-o", "name")).out, "web/10.0.0.1:80\n");
+});
+
+test("without a majority nothing is decided and everybody is told why; recover-quorum begins again", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML });
+  await tier.leader();
+  assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
+  await eventually("all have it", async () => {
+    const answers = await Promise.all(
+      tier.members.map(({ id }) => tier.ask(id, "nodes", "list", "-o", "name", "--stale")),
+    );
+    return answers.every(({ out }) => out.includes("10.0.0.1:80"));
+  });
+  await Promise.all([tier.of("c2").program().kill(), tier.of("c3").program().kill()]);
+
+  const status = await eventually("the words", async () => {
+    const { out } = await tier.ask("c1", "status");
+    return /No leader in term \d+: c2 .*c3/.test(out) && out;
+  });
+  assert.match(status, /1 of 3 voting coordinators is there, 2 are needed\. Nothing is decided/);
+  assert.match(status, /recover-quorum/);
+  const write = await tier.ask("c1", "nodes", "add", "web", "10.0.0.2:80");
+  assert.equal(write.code, 4);
+  assert.match(write.err, /No leader in term \d+: .*2 are needed/);
+  const stale = await tier.ask("c1", "nodes", "list", "-o", "name", "--stale");
+  assert.equal(stale.out, "web/10.0.0.1:80\n");
+  const ready = await fetch(`http://${tier.of("c1").http}/readyz`);
+  assert.equal(ready.status, 503);
+  assert.match(await ready.text(), /c2 .*has not answered since/);
+  const metrics = await (await fetch(`http://${tier.of("c1").http}/metrics`)).text();
+  assert.match(metrics, /clusterduck_raft_members_answering 1\n/);
+
+  const first = tier.of("c1");
+  first.program().signal("SIGTERM");
+  await first.program().ended;
+  const shown = command(t, first, "recover-quorum", join(tier.of("c2").folder, "data"));
+  assert.equal(await shown.ended, 2, shown.text());
+  assert.match(shown.text(), /nobody can be asked here|has more than/);
+  const best = await eventually("one of them has the most", async () => {
+    for (const id of ["c1", "c2", "c3"]) {
+      const others = tier.members.filter((each) => each.id !== id).map(({ folder }) => join(folder, "data"));
+      const run = command(t, tier.of(id), "recover-quorum", "--yes", ...others);
+      if ((await run.ended) === 0) return tier.of(id);
+      assert.match(run.text(), /has more than/);
+    }
+    return null;
+  });
+  await best.start();
+  await eventually(
+    "it decides again",
+    async () => (await tier.ask(best.id, "nodes", "add", "web", "10.0.0.3:80")).code === 0,
+  );
+  const left = await tier.ask(best.id, "nodes", "list", "-o", "name");
+  assert.match(left.out, /10\.0\.0\.1:80/);
+});
+
+function command(
+  t: Parameters<typeof startCoordinatorTier>[0],
+  member: TierProcess,
+  ...args: readonly string[]
+) {
+  const [name = "", ...rest] = args;
+  const run = runProgram("duck-coordinator", [name, "-c", member.file, ...rest]);
+  t.after(() => run.kill());
+  return run;
+}
+
+async function clusterIdOf({ folder }: TierProcess): Promise<string> {
+  const text = await readFile(join(folder, "data", "tier.json"), "utf8");
+  return (JSON.parse(text) as { clusterId: string }).clusterId;
+}
+
+async function rowsOf(tier: CoordinatorTier): Promise<readonly Row[]> {
+  const { out } = await tier.duckctl("coordinators", "list", "-o", "json");
+  return JSON.parse(out || "[]") as Row[];
+}

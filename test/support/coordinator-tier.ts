@@ -1,0 +1,174 @@
+/** Three (or more) real duck-coordinator processes on loopback that are one tier, and a duckctl that asks them. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+
+import { temporaryFolder } from "./coordinator-program.js";
+import { runDuckctl } from "./duckctl.js";
+import type { CliResult } from "./duckctl.js";
+import { quietPorts } from "./free-port.js";
+import { runProgram } from "./program.js";
+import type { RunningProgram } from "./program.js";
+
+export type TierProcess = {
+  readonly id: string;
+  readonly folder: string;
+  readonly file: string;
+  readonly grpc: string;
+  readonly raft: string;
+  readonly http: string;
+  /** The newest start. */
+  readonly program: () => RunningProgram;
+  /** Resolves when it answers on all its addresses. */
+  readonly start: () => Promise<void>;
+  /** Without waiting for anything. */
+  readonly launch: () => RunningProgram;
+};
+
+export type CoordinatorTier = {
+  readonly folder: string;
+  readonly members: readonly TierProcess[];
+  readonly of: (id: string) => TierProcess;
+  /** Asks whoever answers. */
+  readonly duckctl: (...args: readonly string[]) => Promise<CliResult>;
+  /** Asks one member only. */
+  readonly ask: (id: string, ...args: readonly string[]) => Promise<CliResult>;
+  readonly leader: (among?: readonly string[]) => Promise<TierProcess>;
+  /** Another coordinator's folder, configuration and addresses; it is not started. */
+  readonly prepare: (id: string) => Promise<TierProcess>;
+};
+
+/** The machine that tests is busy. */
+export const DEADLINE_MS = 60_000;
+
+export type CoordinatorTierOptions = {
+  readonly size?: number;
+  /** All but the sections `coordinator` and `transports`; `FOLDER` stands for the tier's own folder. */
+  readonly yaml: string;
+  /** Default: they are started, and have found each other. */
+  readonly isStarted?: boolean;
+  /** Name only what is needed to found the tier with `bootstrap`. */
+  readonly bootstrap?: (addresses: readonly string[]) => readonly string[];
+};
+
+export async function startCoordinatorTier(
+  context: TestContext,
+  options: CoordinatorTierOptions,
+): Promise<CoordinatorTier> {
+  const { size = 3 } = options;
+  const folder = temporaryFolder(context);
+  const ids = Array.from({ length: size }, (_, at) => `c${at + 1}`);
+  const rafts = await quietPorts(size);
+  const addresses = rafts.map((port) => `127.0.0.1:${port}`);
+  const bootstrap = options.bootstrap?.(addresses) ?? addresses;
+  const yaml = options.yaml.replaceAll("FOLDER", folder);
+  const members: TierProcess[] = [];
+  for (const [at, id] of ids.entries())
+    members.push(await processOf(context, { id, folder, yaml, raft: addresses[at] ?? "", bootstrap }));
+  const servers = (): string => members.map(({ grpc }) => grpc).join(",");
+  const duckctl: CoordinatorTier["duckctl"] = (...args) =>
+    runDuckctl(args, { env: { DUCK_SERVER: servers() } });
+  const of = (id: string): TierProcess => {
+    const found = members.find((each) => each.id === id);
+    if (found === undefined) throw new Error(`no coordinator ${id}`);
+    return found;
+  };
+  if (options.isStarted !== false) {
+    for (const member of members) member.launch();
+    await Promise.all(members.map((member) => member.program().event(isStarted)));
+  }
+  const ask: CoordinatorTier["ask"] = (id, ...args) =>
+    runDuckctl(args, { env: { DUCK_SERVER: of(id).grpc } });
+  return {
+    folder,
+    members,
+    of,
+    duckctl,
+    ask,
+    leader: async (among = members.map(({ id }) => id)) => {
+      const found = await eventually("a leader", async () => {
+        for (const id of among) {
+          const { code, out } = await ask(id, "coordinators", "list", "-o", "json", "--stale");
+          const rows = code === 0 ? (JSON.parse(out) as { id: string; role: string }[]) : [];
+          const leader = rows.find(({ role }) => role === "leader");
+          if (leader !== undefined && among.includes(leader.id)) return leader.id;
+        }
+        return null;
+      });
+      return of(found);
+    },
+    prepare: async (id) => {
+      const [port = 0] = await quietPorts(1);
+      const made = await processOf(context, { id, folder, yaml, raft: `127.0.0.1:${port}`, bootstrap: [] });
+      members.push(made);
+      return made;
+    },
+  };
+}
+
+async function processOf(
+  context: TestContext,
+  wish: {
+    readonly id: string;
+    readonly folder: string;
+    readonly yaml: string;
+    readonly raft: string;
+    readonly bootstrap: readonly string[];
+  },
+): Promise<TierProcess> {
+  const { id, yaml, raft, bootstrap } = wish;
+  const folder = join(wish.folder, id);
+  mkdirSync(folder);
+  const file = join(folder, "clusterduck.yaml");
+  const [grpcPort = 0, httpPort = 0] = await quietPorts(2);
+  const grpc = `127.0.0.1:${grpcPort}`;
+  const http = `127.0.0.1:${httpPort}`;
+  writeFileSync(
+    file,
+    `${yaml}
+coordinator: {id: ${id}, data_dir: data, listen: "${grpc}", http: "${http}"}
+transports:
+  - {type: raft, address: "${raft}", bootstrap: [${bootstrap.map((each) => `"${each}"`).join(", ")}]}
+`,
+  );
+  let program: RunningProgram | null = null;
+  const launch = (): RunningProgram => {
+    const started = runProgram("duck-coordinator", ["-c", file]);
+    context.after(() => started.kill());
+    program = started;
+    return started;
+  };
+  return {
+    id,
+    folder,
+    file,
+    grpc,
+    raft,
+    http,
+    launch,
+    start: async () => void (await launch().event(isStarted)),
+    program: () => {
+      if (program === null) throw new Error(`coordinator ${id} was not started`);
+      return program;
+    },
+  };
+}
+
+function isStarted({ event }: { readonly event: string }): boolean {
+  return event === "coordinator.started";
+}
+
+/** Asks until the answer is neither null nor false. @throws Error that names what was awaited. */
+export async function eventually<Value>(
+  what: string,
+  look: () => Promise<Value | null | false>,
+): Promise<Value> {
+  const deadlineMs = performance.now() + DEADLINE_MS;
+  for (;;) {
+    const seen = await look();
+    if (seen !== null && seen !== false) return seen;
+    if (performance.now() > deadlineMs) throw new Error(`${what} never came`);
+    await delay(50);
+  }
+}
