@@ -110,8 +110,8 @@ function runLiveness(tier: Tier): void {
   }
   probe?.stop();
   tier.run(electionMs * 4);
-  for (const { id, isLeader, disk } of tier.members.values()) {
-    const isStuck = disk.mode === "hung" || disk.mode === "full";
+  for (const { id, isLeader, core } of tier.members.values()) {
+    const isStuck = (core?.status().writeTicks ?? 0) > tier.config.electionTicks;
     must(!(isLeader && isStuck), "a leader whose disk hangs steps down", () => `${id} still leads`);
   }
 }
