@@ -76,7 +76,7 @@ export class RaftRunner implements TransportHandler {
 
   /** Tries what the full disk refused now, and not only in a while. */
   retryDisk(): void {
-    this.#retry.abort();
+    if (this.#diskFull !== null) this.#retry.abort();
   }
 
   /** Milliseconds since a peer was heard; null: never since the start. */

@@ -64,6 +64,8 @@ export type Command =
   | {
       readonly type: "setMember";
       readonly member: Omit<MemberRecord, "sinceMs" | "removedAtMs">;
+      /** The leader tells of itself: it has the log, so its disk may be another than it was (a snapshot was restored). */
+      readonly isLeader?: true;
       /** It joins with this token, which works once. */
       readonly token?: { readonly id: string; readonly expiresAtMs: number };
     }

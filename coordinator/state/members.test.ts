@@ -16,6 +16,14 @@ test("a coordinator that lost its disk may not come back under its old id, and i
   assert.equal(tier.machine.view.members.get("c2")?.diskId, "disk-1");
 });
 
+test("the leader itself may have another disk: it has the log, from a snapshot that was restored", () => {
+  const tier = startTier();
+  tier.propose(joining("c2", "disk-1"));
+
+  assert.deepEqual(tier.propose({ ...joining("c2", "disk-2"), isLeader: true }), { isAccepted: true });
+  assert.equal(tier.machine.view.members.get("c2")?.diskId, "disk-2");
+});
+
 test("the id of a removed coordinator is never used again", () => {
   const tier = startTier();
   tier.propose(joining("c2", "disk-1"));

@@ -10,11 +10,11 @@ import { listed } from "./state.js";
  */
 export function setMember(
   context: Context,
-  { member, token }: Extract<Command, { type: "setMember" }>,
+  { member, token, isLeader }: Extract<Command, { type: "setMember" }>,
 ): CommandResult {
   const { state, atMs } = context;
   const known = state.members.get(member.id);
-  const refusal = known === undefined ? null : refusalOf(known, member);
+  const refusal = known === undefined ? null : refusalOf(known, member, isLeader === true);
   if (refusal !== null) return refusal;
   if (token !== undefined) {
     const refusedToken = spend(context, token, known !== undefined);
@@ -60,14 +60,18 @@ export function setJoinSecret(
   return ACCEPTED;
 }
 
-function refusalOf(known: MemberRecord, member: Pick<MemberRecord, "id" | "diskId">): CommandResult | null {
+function refusalOf(
+  known: MemberRecord,
+  member: Pick<MemberRecord, "id" | "diskId">,
+  isLeader: boolean,
+): CommandResult | null {
   const remedy = "give the new one another id (coordinator: id: …)";
   if (known.removedAtMs !== null) {
     const when = new Date(known.removedAtMs).toISOString();
     const message = `Coordinator id "${known.id}" belonged to one that was removed at ${when}, and no id is used twice: ${remedy}`;
     return refused("CONFLICT", message);
   }
-  if (known.diskId === member.diskId) return null;
+  if (known.diskId === member.diskId || isLeader) return null;
   const message = `Coordinator "${known.id}" is a member already, with another data directory; one that lost its disk forgot which votes it gave, and may not come back under its old id: remove it (duckctl coordinators remove ${known.id}), then ${remedy} and let it join`;
   return refused("CONFLICT", message);
 }

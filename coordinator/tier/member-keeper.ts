@@ -58,7 +58,13 @@ export class MemberKeeper {
     const { replica } = this.#options;
     const known = replica.state.members.get(id);
     if (token === undefined && known !== undefined && isSame(known, told)) return;
-    const command = { type: "setMember", member: told, ...(token === undefined ? {} : { token }) } as const;
+    const isLeader = id === this.#options.self().id && this.#options.log.leadership().isLeader;
+    const command = {
+      type: "setMember",
+      member: told,
+      ...(isLeader ? { isLeader } : {}),
+      ...(token === undefined ? {} : { token }),
+    } as const;
     const { result } = await replica.propose(command, `coordinator:${id}`);
     if (!result.isAccepted) throw new ClusterduckError(result.code, result.message);
   }

@@ -80,15 +80,14 @@ async function readSurvivor(directory: string): Promise<Survivor> {
   const { term, last, damages, memberId } = report;
   const damage = damages[0];
   const problem =
-    file === null || file.clusterId === ""
-      ? "it belongs to no tier"
-      : last.index === 0
-        ? "its log is empty"
-        : damage === undefined
-          ? null
-          : `damaged: ${damage.file} at offset ${damage.offset}`;
+    last.index === 0
+      ? "its log is empty"
+      : damage === undefined
+        ? null
+        : `damaged: ${damage.file} at offset ${damage.offset}`;
   return {
     directory,
+    // A directory that a snapshot was restored into has no file yet.
     coordinatorId: file?.coordinatorId ?? memberId,
     clusterId: file?.clusterId ?? "",
     term,

@@ -13,7 +13,7 @@ import { quietPorts } from "./free-port.js";
 import { encodePut, KV_PATHS, RawClient } from "./raft-kv.js";
 import type { MemberOptions } from "./raft-member-program.js";
 
-const PROGRAM = fileURLToPath(new URL("raft-member-program.ts", import.meta.url));
+const PROGRAM = ["--import", "tsx", fileURLToPath(new URL("raft-member-program.ts", import.meta.url))];
 
 export type TierOptions = {
   readonly size: number;
@@ -21,6 +21,8 @@ export type TierOptions = {
   readonly electionMs?: number;
   readonly snapshotEntries?: number;
   readonly segmentBytes?: number;
+  /** What `node` is to run for a member. Default: the program's source, through tsx. */
+  readonly program?: readonly string[];
   /** Where the data directories are made. Default: the system's folder for temporary files. */
   readonly parent?: string;
 };
@@ -34,10 +36,18 @@ export class TierMember {
   /** What it has written to its standard error since its last start. */
   errors = "";
 
-  constructor(options: MemberOptions) {
+  readonly #program: readonly string[];
+
+  constructor(options: MemberOptions, program: readonly string[]) {
     this.id = options.id;
+    this.#program = program;
     this.options = options;
     this.client = new RawClient(`127.0.0.1:${options.clientPort}`);
+  }
+
+  /** Null while it does not run. */
+  get pid(): number | null {
+    return this.#child?.pid ?? null;
   }
 
   get isRunning(): boolean {
@@ -47,19 +57,9 @@ export class TierMember {
   /** @throws Error with what it wrote when it ends before it is ready. */
   async start(founding: Membership | null = this.options.founding): Promise<void> {
     const options: MemberOptions = { ...this.options, founding };
-    const child = spawn(
-      process.execPath,
-      [
-        ...(process.env["PROF"] ? ["--cpu-prof", "--cpu-prof-dir=/tmp/lab/prof"] : []),
-        "--import",
-        "tsx",
-        PROGRAM,
-        JSON.stringify(options),
-      ],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
+    const child = spawn(process.execPath, [...this.#program, JSON.stringify(options)], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     this.#child = child;
     this.errors = "";
     child.stderr.on("data", (text: Buffer) => (this.errors += text.toString()));
@@ -131,17 +131,20 @@ export class RaftTier {
     }));
     const members = Array.from({ length: options.size + 1 }, (_, at) => {
       const id = `c${at + 1}`;
-      return new TierMember({
-        id,
-        dir: join(directory, id),
-        port: ports[at * 2] ?? 0,
-        clientPort: ports[at * 2 + 1] ?? 0,
-        founding,
-        heartbeatMs: options.heartbeatMs ?? 100,
-        electionMs: options.electionMs ?? 1_000,
-        snapshotEntries: options.snapshotEntries ?? 0,
-        segmentBytes: options.segmentBytes ?? 8 * 1024 * 1024,
-      });
+      return new TierMember(
+        {
+          id,
+          dir: join(directory, id),
+          port: ports[at * 2] ?? 0,
+          clientPort: ports[at * 2 + 1] ?? 0,
+          founding,
+          heartbeatMs: options.heartbeatMs ?? 100,
+          electionMs: options.electionMs ?? 1_000,
+          snapshotEntries: options.snapshotEntries ?? 0,
+          segmentBytes: options.segmentBytes ?? 8 * 1024 * 1024,
+        },
+        options.program ?? PROGRAM,
+      );
     });
     // The last one is no member yet.
     const tier = new RaftTier(directory, members);

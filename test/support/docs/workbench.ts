@@ -25,7 +25,10 @@ const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
  * Ports that pages use, in rising order: each becomes a free one, so that a page can be followed beside whatever
  * runs here, and what is sorted by address stays so.
  */
-const PORTS = [6379, 6380, 7400, 8080, 8081, 8082, 8083, 8100, 8101, 8102, 8103, 8104, 8484];
+const PORTS = [
+  6379, 6380, 7400, 7401, 7402, 7403, 8080, 8081, 8082, 8083, 8100, 8101, 8102, 8103, 8104, 8484, 9910, 9911,
+  9912, 9913,
+];
 const PROGRAMS = ["duckctl", "duck-coordinator", "duck-agent"];
 
 /**
