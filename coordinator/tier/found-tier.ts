@@ -46,6 +46,8 @@ const ASK_EVERY_MS = 300;
 const ASK_TIMEOUT_MS = 2_000;
 /** How long a founder stays for the others to learn that it has promised, milliseconds. */
 const STAY_MAX_MS = 60_000;
+/** Questions in a row without an answer after which a founder counts as gone. */
+const SILENCES_MAX = 10;
 
 /**
  * Finds the other founders, agrees with them, and makes this directory a member of the tier.
@@ -207,22 +209,27 @@ class Founding {
     onProgress(words);
   }
 
-  /** The others found the tier only once they have heard this one's promise. */
+  /**
+   * The others found the tier only once they have heard this one's promise. Who does not answer any more has
+   * either founded it too and gone, or finds it later, from a member that runs.
+   */
   async #stay(): Promise<void> {
     const { isStaying, clock, signal } = this.#options;
     if (!isStaying) return;
     const untilMs = clock.monotonicMs() + STAY_MAX_MS;
-    const isKnown = (): boolean =>
-      this.#file.founders
-        .filter(({ id }) => id !== this.#self.id)
-        .every(({ id }) => this.#others().some(({ self, clusterId }) => self.id === id && clusterId !== ""));
-    const seen = new Set<string>();
-    while (!signal.aborted && clock.monotonicMs() < untilMs && !isKnown()) {
+    const others = this.#file.founders.filter(({ id }) => id !== this.#self.id);
+    const silences = new Map<string, number>();
+    const isDone = ({ id, address }: Founder): boolean => {
+      const view = this.#heard.get(address);
+      const silence = view === undefined ? (silences.get(id) ?? 0) + 1 : 0;
+      silences.set(id, silence);
+      return silence >= SILENCES_MAX || (view !== undefined && view.clusterId !== "");
+    };
+    const done = new Set<string>();
+    while (!signal.aborted && clock.monotonicMs() < untilMs && done.size < others.length) {
       await this.#ask();
-      for (const { self, clusterId } of this.#others()) if (clusterId !== "") seen.add(self.id);
-      // One that has founded may have gone already.
-      if (seen.size === this.#file.founders.length - 1) return;
-      await clock.sleep(ASK_EVERY_MS, signal);
+      for (const other of others) if (isDone(other)) done.add(other.id);
+      if (done.size < others.length) await clock.sleep(ASK_EVERY_MS, signal);
     }
   }
 }

@@ -84,6 +84,7 @@ balancers:
 
 test("a leader that stands still is followed by another, and steps down when it wakes", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: "clusters: {web: {type: tcp}}" });
+  await tier.settled();
   const leader = await tier.leader();
   const others = tier.members.map(({ id }) => id).filter((id) => id !== leader.id);
 
@@ -110,7 +111,7 @@ test("a leader that stands still is followed by another, and steps down when it 
 
 test("a rolling restart, and then a kill -9 of each leader, loses no acknowledged write", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: "clusters: {web: {type: tcp}}" });
-  await tier.leader();
+  await tier.settled();
   const writer = startWriter(tier);
   t.after(() => writer.stop());
   await eventually("the first writes", async () => writer.acknowledged.size >= 5);

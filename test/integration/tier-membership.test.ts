@@ -26,13 +26,13 @@ test("three bootstrap together when each knows one other, and form one tier", as
   const ids = await Promise.all(tier.members.map(clusterIdOf));
   assert.equal(new Set(ids).size, 1);
   await Promise.all(tier.members.map((member) => member.start()));
-  await tier.leader();
+  await tier.settled();
   assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
 });
 
 test("a fourth joins by token, catches up, votes; one is replaced; a removed id and a wiped disk never return", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML });
-  await tier.leader();
+  await tier.settled();
   for (let at = 1; at <= 5; at++) await tier.duckctl("nodes", "add", "web", `10.0.0.${at}:80`);
   const added = await tier.duckctl("coordinators", "add", "c4", "--valid", "10m");
   assert.equal(added.code, 0, added.err);
@@ -119,7 +119,7 @@ test("leadership goes where it is sent, and a coordinator that stood alone becom
 
 test("without a majority nothing is decided and everybody is told why; recover-quorum begins again", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML });
-  await tier.leader();
+  await tier.settled();
   assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
   await eventually("all have it", async () => {
     const answers = await Promise.all(

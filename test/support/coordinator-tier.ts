@@ -35,6 +35,8 @@ export type CoordinatorTier = {
   /** Asks one member only. */
   readonly ask: (id: string, ...args: readonly string[]) => Promise<CliResult>;
   readonly leader: (among?: readonly string[]) => Promise<TierProcess>;
+  /** Resolves when somebody leads and the configuration is taken. */
+  readonly settled: () => Promise<void>;
   /** Another coordinator's folder, configuration and addresses; it is not started. */
   readonly prepare: (id: string) => Promise<TierProcess>;
 };
@@ -97,6 +99,12 @@ export async function startCoordinatorTier(
         return null;
       });
       return of(found);
+    },
+    settled: async () => {
+      await eventually("the configuration", async () => {
+        const { code, out } = await duckctl("config", "show");
+        return code === 0 && out.includes("clusters:");
+      });
     },
     prepare: async (id) => {
       const [port = 0] = await quietPorts(1);
