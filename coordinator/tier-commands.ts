@@ -95,7 +95,10 @@ export function addTierCommands(context: DaemonCommands): void {
           signal: interruption(),
         });
         await writeTierFile(config.dataDir, { ...file, clusterId });
-        const others = members.filter(({ id }) => id !== config.id).map(({ id }) => id);
+        const others = members
+          .map(({ id }) => id)
+          .filter((id) => id !== config.id)
+          .sort();
         io.out(`Coordinator "${config.id}" joins tier ${clusterId} of ${others.join(", ")}\n`);
         io.err(
           `Start it now, and it votes once it has caught up: duck-coordinator -d -c ${configOf(command)}\n`,
