@@ -110,7 +110,8 @@ export function controlService(context: ControlContext): BoundService {
       for await (const event of eventStream(replica, wanted, signal)) yield { event: eventView(event) };
     },
 
-    saveSnapshot: async function* () {
+    saveSnapshot: async function* (request) {
+      await upToDate(replica, request);
       const data = await context.takeSnapshot();
       for (let at = 0; at < data.length; at += SNAPSHOT_CHUNK_BYTES) {
         yield { chunk: data.subarray(at, at + SNAPSHOT_CHUNK_BYTES) };

@@ -175,8 +175,7 @@ function command(
   member: TierProcess,
   ...args: readonly string[]
 ) {
-  const [name = "", ...rest] = args;
-  const run = runProgram("duck-coordinator", [name, "-c", member.file, ...rest]);
+  const run = runProgram("duck-coordinator", [...args, "-c", member.file]);
   t.after(() => run.kill());
   return run;
 }

@@ -6,7 +6,12 @@ export const KV_PATHS = {
   put: "/duck.test.Kv/Put",
   ask: "/duck.test.Kv/Ask",
   change: "/duck.test.Kv/Change",
+  load: "/duck.test.Kv/Load",
 } as const;
+
+/** Callers inside of a member that propose one value after the other. */
+export type LoadRequest = { readonly callers: number; readonly seconds: number; readonly valueBytes: number };
+export type LoadAnswer = { readonly writes: number; readonly latenciesMs: readonly number[] };
 
 export type MemberAnswer = {
   readonly status?: RaftLogStatus;

@@ -12,8 +12,8 @@ import { systemRandom } from "../../common/random.js";
 import { openRaftLog } from "../../coordinator/log/raft-log.js";
 import { createGrpcTransport } from "../../coordinator/log/transport/grpc-transport.js";
 import type { Membership, MembershipChange } from "../../coordinator/raft/membership.js";
-import { decodePut, KV_PATHS } from "./raft-kv.js";
-import type { MemberAnswer } from "./raft-kv.js";
+import { decodePut, encodePut, KV_PATHS } from "./raft-kv.js";
+import type { LoadAnswer, LoadRequest, MemberAnswer } from "./raft-kv.js";
 
 export type MemberOptions = {
   readonly id: string;
@@ -85,8 +85,9 @@ server.addService(
     put: { path: KV_PATHS.put, ...raw },
     ask: { path: KV_PATHS.ask, ...raw },
     change: { path: KV_PATHS.change, ...raw },
+    load: { path: KV_PATHS.load, ...raw },
   },
-  { put: answering(put), ask: answering(ask), change: answering(change) },
+  { put: answering(put), ask: answering(ask), change: answering(change), load: answering(load) },
 );
 await new Promise<void>((resolve, reject) => {
   server.bindAsync(`127.0.0.1:${options.clientPort}`, ServerCredentials.createInsecure(), (error) =>
@@ -103,6 +104,27 @@ async function put(request: Buffer): Promise<Buffer> {
   const { index } = await log.propose(request);
   if (applied < index) await new Promise<void>((resolve) => waiting.set(index, resolve));
   return Buffer.alloc(0);
+}
+
+async function load(request: Buffer): Promise<Buffer> {
+  const { callers, seconds, valueBytes } = JSON.parse(request.toString()) as LoadRequest;
+  const latenciesMs: number[] = [];
+  const endsAtMs = performance.now() + seconds * 1_000;
+  const call = async (id: number): Promise<void> => {
+    while (performance.now() < endsAtMs) {
+      const startedAtMs = performance.now();
+      await put(encodePut(`key-${id}`, "x".repeat(valueBytes)));
+      latenciesMs.push(performance.now() - startedAtMs);
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, (_, id) => call(id)));
+  // A sample is enough for quantiles, and short enough to send.
+  const step = Math.max(1, Math.floor(latenciesMs.length / 1_000));
+  const answer: LoadAnswer = {
+    writes: latenciesMs.length,
+    latenciesMs: latenciesMs.filter((_, at) => at % step === 0),
+  };
+  return Buffer.from(JSON.stringify(answer));
 }
 
 async function change(request: Buffer): Promise<Buffer> {

@@ -11,6 +11,7 @@ import type { RaftLogStatus } from "../../coordinator/log/raft-log-status.js";
 import type { Membership, MembershipChange } from "../../coordinator/raft/membership.js";
 import { quietPorts } from "./free-port.js";
 import { encodePut, KV_PATHS, RawClient } from "./raft-kv.js";
+import type { LoadAnswer, LoadRequest } from "./raft-kv.js";
 import type { MemberOptions } from "./raft-member-program.js";
 
 const PROGRAM = ["--import", "tsx", fileURLToPath(new URL("raft-member-program.ts", import.meta.url))];
@@ -105,6 +106,13 @@ export class TierMember {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
     }
+  }
+
+  /** Load from inside the member's own process, as its own decisions are. */
+  async load(request: LoadRequest): Promise<LoadAnswer> {
+    const timeoutMs = request.seconds * 1_000 + 30_000;
+    const answer = await this.client.call(KV_PATHS.load, Buffer.from(JSON.stringify(request)), timeoutMs);
+    return JSON.parse(answer.toString()) as LoadAnswer;
   }
 
   async values(): Promise<ReadonlyMap<string, string>> {

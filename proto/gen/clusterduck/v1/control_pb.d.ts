@@ -1825,6 +1825,12 @@ export declare const ConfigChangeSchema: GenMessage<ConfigChange>;
  * @generated from message clusterduck.v1.SaveSnapshotRequest
  */
 export declare type SaveSnapshotRequest = Message<"clusterduck.v1.SaveSnapshotRequest"> & {
+  /**
+   * Save what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
 };
 
 /**
