@@ -1,9 +1,11 @@
+import assert from "node:assert/strict";
 import type { RunningAgent } from "../../agent/agent.js";
 import { runAgent } from "../../agent/main.js";
 import type { AgentConfig } from "../../common/config/model.js";
 import { startCoordinator } from "../coordinator.js";
 import type { CoordinatorOptions, RunningCoordinator } from "../coordinator.js";
 import type { ConfigFile } from "../file-config.js";
+import { agentStartSettings } from "../restart-needed.js";
 
 /**
  * One coordinator and one agent in one process, speaking to each other over loopback as they would between
@@ -14,9 +16,12 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
   const coordinator = await startCoordinator(options);
   const abort = new AbortController();
   let running: Promise<void> = Promise.resolve();
+  const started = agentStartSettings(options.file.config.agent);
   const configOf = (file: ConfigFile): AgentConfig => ({
     ...file.config.agent,
     coordinators: [coordinator.grpcAddress],
+    // What only a start can take stays as it was, and holds nothing else up.
+    ...started,
   });
   let agent: RunningAgent;
   try {
@@ -40,8 +45,7 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
     ...coordinator,
     reload: async (file) => {
       const result = await coordinator.reload(file);
-      if (!agent.reconfigure(configOf(file)))
-        options.logger.warn("agent.needs_restart", { agent: file.config.agent.id });
+      assert(agent.reconfigure(configOf(file)), "a running agent takes all that needs no new start");
       return result;
     },
     stop: async () => {
