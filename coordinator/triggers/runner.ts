@@ -87,7 +87,7 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
     // Somebody else has started it, or its cluster has been removed meanwhile.
     if (!result.isAccepted) return;
     const started = replica.state.runs.get(run.id) ?? run;
-    const outcome = await runActions(started, trigger, options.env, abort.signal);
+    const outcome = await runActions(started, trigger, options, abort.signal);
     logger.info("trigger.run_finished", {
       run: run.id,
       cluster: run.cluster,
@@ -125,7 +125,7 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
 async function runActions(
   run: RunRecord,
   trigger: TriggerConfig | undefined,
-  env: Readonly<Record<string, string | undefined>>,
+  { env, clock }: Pick<TriggerRunnerOptions, "env" | "clock">,
   signal: AbortSignal,
 ): Promise<ActionOutcome> {
   let last: ActionOutcome = { isSuccess: true, exitCode: null, signal: null, outputTail: "", error: "" };
@@ -136,6 +136,7 @@ async function runActions(
     last = await runShell(action, {
       env: environmentOf(run, trigger, action, env),
       input: eventJson(run),
+      clock,
       signal,
     });
     if (!last.isSuccess) break;

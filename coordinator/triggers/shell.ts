@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 
+import type { Clock } from "../../common/clock.js";
 import type { ActionConfig } from "../../common/config/model.js";
 import { runCommand } from "../../common/run-command.js";
 import type { CommandOutcome } from "../../common/run-command.js";
@@ -24,7 +25,7 @@ export type ActionOutcome = {
  */
 export async function runShell(
   action: ActionConfig,
-  context: { env: Readonly<Record<string, string>>; input: string; signal: AbortSignal },
+  context: { env: Readonly<Record<string, string>>; input: string; clock: Clock; signal: AbortSignal },
 ): Promise<ActionOutcome> {
   let identity: { uid: number; gid: number } | null = null;
   try {
@@ -32,7 +33,7 @@ export async function runShell(
   } catch (thrown) {
     return { isSuccess: false, exitCode: null, signal: null, outputTail: "", error: messageOf(thrown) };
   }
-  const deadlineMs = performance.now() + action.timeoutMs;
+  const deadlineMs = context.clock.monotonicMs() + action.timeoutMs;
   let output = "";
   for (const command of action.commands) {
     const outcome = await runCommand({
@@ -40,7 +41,7 @@ export async function runShell(
       args: ["-c", command],
       env: context.env,
       input: context.input,
-      timeoutMs: Math.max(1, deadlineMs - performance.now()),
+      timeoutMs: Math.max(1, deadlineMs - context.clock.monotonicMs()),
       outputBytes: OUTPUT_TAIL_BYTES,
       signal: context.signal,
       ...(action.cwd === null ? {} : { cwd: action.cwd }),
