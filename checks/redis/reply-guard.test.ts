@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { ConnectionError } from "./connection-error.js";
 import { guardReplies, MAX_REPLY_BYTES } from "./reply-guard.js";
+import { fc } from "../../test/support/properties.js";
 
 function refusals(chunks: readonly Buffer[]): readonly string[] {
   const seen: ConnectionError[] = [];

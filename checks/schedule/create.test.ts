@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import fc from "fast-check";
 import type { CheckConfig } from "../../common/config/model.js";
 import type { ScheduledNode } from "../../common/model/assignment.js";
 import type { ObservationReport } from "../../common/model/observation.js";
@@ -9,6 +8,7 @@ import { VirtualClock } from "../../common/virtual-clock.js";
 import { fakeCheckConfig, fakeNode, FakeService } from "../../test/support/fake-service.js";
 import type { Schedule } from "../schedule.js";
 import { createSchedule, type ScheduleOptions } from "./create.js";
+import { fc, runs } from "../../test/support/properties.js";
 
 type Setup = {
   readonly clock: VirtualClock;
@@ -289,7 +289,7 @@ test("rechecks stay below twice the base rate on average, whatever the service d
         schedule.close();
       },
     ),
-    { numRuns: 15 },
+    runs(15),
   );
 });
 
@@ -327,7 +327,7 @@ test("consecutive counts what was seen in a row, and inconclusive changes nothin
         schedule.close();
       },
     ),
-    { numRuns: 15 },
+    runs(15),
   );
 });
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { VirtualClock } from "../../common/virtual-clock.js";
 import { TimingWheel, wheelEntry } from "./wheel.js";
+import { fc, runs } from "../../test/support/properties.js";
 
 const SLOT_MS = 5;
 
@@ -33,7 +33,7 @@ test("every entry runs once, never early and at most one slot late, also beyond 
         assert.equal(clock.pendingTimers, 0);
       },
     ),
-    { numRuns: 40 },
+    runs(40),
   );
 });
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import fc from "fast-check";
 import { AppliedSchema, ApplySchema, AssignedNodeSchema } from "../../proto/gen/clusterduck/v1/agent_pb.js";
 import { ObservationSchema } from "../../proto/gen/clusterduck/v1/model_pb.js";
 import type { CheckConfig, JsonObject } from "../config/model.js";
@@ -11,6 +10,7 @@ import type { Observation, ObservationReport } from "../model/observation.js";
 import { decodeNode, encodeNode } from "./assignment.js";
 import { decodeBundle, decodeOutcome, encodeBundle, encodeOutcome } from "./bundle.js";
 import { decodeReport, encodeReport } from "./observation.js";
+import { fc } from "../../test/support/properties.js";
 
 const text = (maxLength = 60) => fc.string({ unit: "grapheme", maxLength });
 const name = text().filter((value) => value !== "");
