@@ -2,13 +2,14 @@ import type { Clock } from "../../common/clock.js";
 import type { ProxyTargetConfig } from "../../common/config/model.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import type { Applier, ApplierFactory, ApplyOutcome, Bundle } from "../applier.js";
+import { blindnessOf } from "./blind.js";
 import { checksumOf, compose, readDisk } from "./desired.js";
 import { memoryStore } from "./memory.js";
 import { isOlder, newestWins } from "./newest-wins.js";
 import { createProxyLink } from "./proxy-link.js";
 import { readOrNull } from "./replace-file.js";
 import { changeProxy } from "./change.js";
-import type { Result } from "./change.js";
+import type { Result } from "./change-parts.js";
 import { readConfiguration } from "./server-lines.js";
 import { runningStructure } from "./running-structure.js";
 
@@ -93,7 +94,13 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
 
       const facts = readConfiguration(onDisk, owned);
       const sight = await link.look(facts.servers);
-      if (sight.kind === "unseen") return { appliedGeneration, observedGeneration: "", error: sight.problem };
+      if (sight.kind === "unseen") {
+        // A change has told of it already, as a warning; nothing else is wrong as long as HAProxy runs.
+        const blind = await blindnessOf(sight, target.reload, memory);
+        const isTold = memory.loaded?.checksum === checksumOf(onDisk) && memory.loaded.worker === null;
+        const error = isTold && blind !== null && blind.master !== null ? disk.error : sight.problem;
+        return { appliedGeneration, observedGeneration: "", error };
+      }
       const structure = runningStructure(sight.running, {
         memory,
         owned,
