@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import type { Clock } from "../common/clock.js";
 import { parseConfigText } from "../common/config/load.js";
 import { createGrpcServer } from "../common/grpc/server.js";
@@ -136,6 +137,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       clock: leaderTime,
       logger: logger.child("triggers"),
       env: options.env,
+      dir: join(config.dataDir, "runs"),
     });
     closers.push(() => triggers.stop(TRIGGER_GRACE_MS));
     closers.push(

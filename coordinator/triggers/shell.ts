@@ -19,14 +19,31 @@ export type ActionOutcome = {
   readonly error: string;
 };
 
+/** Before the first command: what an action without any would say. */
+export const NOTHING_DONE: ActionOutcome = {
+  isSuccess: true,
+  exitCode: null,
+  signal: null,
+  outputTail: "",
+  error: "",
+};
+
+export type ShellContext = {
+  readonly env: Readonly<Record<string, string>>;
+  /** For the standard input of every command. */
+  readonly input: string;
+  readonly clock: Clock;
+  /** Ends the command under way. */
+  readonly signal: AbortSignal;
+  /** Told each command's process group when it begins. */
+  readonly onStarted?: (pid: number) => void;
+};
+
 /**
  * Runs an action's commands one after the other, each in a shell of its own, and stops at the first that
  * fails. The action's time limit covers all of them together.
  */
-export async function runShell(
-  action: ActionConfig,
-  context: { env: Readonly<Record<string, string>>; input: string; clock: Clock; signal: AbortSignal },
-): Promise<ActionOutcome> {
+export async function runShell(action: ActionConfig, context: ShellContext): Promise<ActionOutcome> {
   let identity: { uid: number; gid: number } | null = null;
   try {
     identity = action.user === null ? null : await lookUpUser(action.user);
@@ -44,6 +61,7 @@ export async function runShell(
       timeoutMs: Math.max(1, deadlineMs - context.clock.monotonicMs()),
       outputBytes: OUTPUT_TAIL_BYTES,
       signal: context.signal,
+      ...(context.onStarted === undefined ? {} : { onStarted: context.onStarted }),
       ...(action.cwd === null ? {} : { cwd: action.cwd }),
       ...(identity ?? {}),
     });
