@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import type { Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -13,6 +12,7 @@ import { createInfoCheck } from "../../checks/redis/info.js";
 import type { JsonObject } from "../../common/config/model.js";
 import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
 import { checkContext } from "../support/check-context.js";
 import { startFakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
@@ -22,7 +22,7 @@ const TIMEOUT_MS = 400;
 
 async function server(t: TestContext, options: RedisServerOptions = {}): Promise<RedisServer> {
   const redis = await startRedis(options);
-  t.after(() => redis.stop());
+  atEnd(t, () => redis.stop());
   return redis;
 }
 
@@ -34,7 +34,7 @@ function client(t: TestContext, redis: RedisServer, password?: string): Redis {
     ...(password === undefined ? {} : { password }),
   });
   admin.on("error", () => undefined);
-  t.after(() => admin.disconnect());
+  atEnd(t, () => admin.disconnect());
   return admin;
 }
 
@@ -55,7 +55,7 @@ function check(
       ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
     }),
   );
-  t.after(() => made.close());
+  atEnd(t, () => made.close());
   return made;
 }
 
@@ -162,8 +162,7 @@ test("wrong or missing credentials are inconclusive; right ones pass, from a fil
   const redis = await server(t, { config: { requirepass: "old" } });
   const admin = client(t, redis, "old");
   await admin.call("ACL", "SETUSER", "limited", "on", ">secret", "+ping");
-  const dir = await mkdtemp(join(tmpdir(), "duck-secret-"));
-  t.after(() => rm(dir, { recursive: true }));
+  const dir = await temporaryFolder(t, "duck-secret-");
   const file = join(dir, "password");
   await writeFile(file, "old\n");
   const byFile = check(t, "basic", redis.addr, { password_file: file });
@@ -327,7 +326,7 @@ test("a replica that never synchronised fails: it would answer nil to every read
 
 test("a loading server fails as loading, with its own estimate, and passes afterwards", async (t) => {
   const first = await startRedis({ config: { "rdb-key-save-delay": "0" } });
-  t.after(() => first.stop());
+  atEnd(t, () => first.stop());
   const admin = client(t, first);
   await admin.call("DEBUG", "POPULATE", "3000");
   await admin.call("SAVE");
@@ -352,9 +351,9 @@ test("what is not Redis fails as a protocol error", async (t) => {
   const http = await startFakeServer((socket) =>
     socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
   );
-  t.after(() => http.stop());
+  atEnd(t, () => http.stop());
   const unasked = await startFakeServer((socket) => socket.write("SSH-2.0-OpenSSH_9.2\r\n"));
-  t.after(() => unasked.stop());
+  atEnd(t, () => unasked.stop());
 
   assert.equal(summary(await run(check(t, "basic", http.addr, {}))), "failed/protocol");
   assert.equal(summary(await run(check(t, "basic", unasked.addr, {}))), "failed/protocol");
@@ -376,7 +375,7 @@ test("replies without end, huge arrays and trickles cost bounded time and memory
     const timer = setInterval(() => socket.write("1"), 50);
     socket.on("close", () => clearInterval(timer));
   });
-  for (const fake of [endless, array, trickle]) t.after(() => fake.stop());
+  for (const fake of [endless, array, trickle]) atEnd(t, () => fake.stop());
   const beforeBytes = process.memoryUsage().rss;
 
   assert.equal(summary(await run(check(t, "basic", endless.addr, {}))), "failed/tooLarge");
@@ -391,7 +390,7 @@ test("replies without end, huge arrays and trickles cost bounded time and memory
 
 test("close() ends every connection and lets a run in flight settle", async (t) => {
   const silent = await startFakeServer((socket) => socket.resume());
-  t.after(() => silent.stop());
+  atEnd(t, () => silent.stop());
   const made = check(t, "basic", silent.addr, {});
   const seen = run(made, 30_000);
   await until(() => silent.sockets.size === 1, "the check had connected");
@@ -405,7 +404,7 @@ test("close() ends every connection and lets a run in flight settle", async (t) 
 
 test("hundreds of connections of a check in trouble are never open at once", async (t) => {
   const silent = await startFakeServer((socket) => socket.resume());
-  t.after(() => silent.stop());
+  atEnd(t, () => silent.stop());
   const made = check(t, "basic", silent.addr, {});
 
   for (let index = 0; index < 30; index++) await run(made, 20);
@@ -416,7 +415,7 @@ test("hundreds of connections of a check in trouble are never open at once", asy
 
 test("the client of a server that resets connections sees a reset or a close, never a crash", async (t) => {
   const rude = await startFakeServer((socket) => socket.resetAndDestroy());
-  t.after(() => rude.stop());
+  atEnd(t, () => rude.stop());
   const made = check(t, "basic", rude.addr, {});
 
   for (let index = 0; index < 20; index++) {

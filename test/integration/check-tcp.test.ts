@@ -7,6 +7,7 @@ import { createTcpCheck } from "../../checks/tcp.js";
 import type { JsonObject } from "../../common/config/model.js";
 import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
+import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
 import { checkContext, runOnce } from "../support/check-context.js";
 import { startFakeServer, type FakeServer } from "../support/fake-server.js";
@@ -25,7 +26,7 @@ function check(t: TestContext, addr: string, options: JsonObject, onConnectionLo
       ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
     }),
   );
-  t.after(() => made.close());
+  atEnd(t, () => made.close());
   return made;
 }
 
@@ -40,7 +41,7 @@ async function fake(
   onConnection: Parameters<typeof startFakeServer>[0],
 ): Promise<FakeServer> {
   const server = await startFakeServer(onConnection);
-  t.after(() => server.stop());
+  atEnd(t, () => server.stop());
   return server;
 }
 
@@ -54,7 +55,7 @@ async function until(condition: () => boolean, what: string): Promise<void> {
 
 test("connect-only passes where something listens, by TCP and by unix socket, and is refused where nothing does", async (t) => {
   const redis = await startRedis();
-  t.after(() => redis.stop());
+  atEnd(t, () => redis.stop());
 
   assert.equal(summary(await run(check(t, redis.addr, {}))), "passed");
   assert.equal(summary(await run(check(t, `unix:${redis.socketPath}`, {}))), "passed");
@@ -64,7 +65,7 @@ test("connect-only passes where something listens, by TCP and by unix socket, an
 
 test("send and expect talk to a real Redis, also over a frozen one", async (t) => {
   const redis = await startRedis();
-  t.after(() => redis.stop());
+  atEnd(t, () => redis.stop());
   const made = check(t, redis.addr, { send: "PING\\r\\n", expect: "+PONG\\r\\n" });
 
   assert.equal(summary(await run(made)), "passed");
@@ -148,12 +149,12 @@ test("without persistent every run connects anew and leaves nothing open", async
 
 test("TLS is verified, warns of a certificate that ends soon, and can be told not to verify", async (t) => {
   const authority = createAuthority();
-  t.after(() => authority.remove());
+  atEnd(t, () => authority.remove());
   const { cert, key } = authority.issue(["DNS:duck.test", "IP:127.0.0.1"], { days: 5 });
   const server = createTlsServer({ cert, key }, (socket) => socket.on("error", () => undefined).end("hello"));
   server.on("tlsClientError", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   const address = server.address();
   const addr = `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
   const trusted = { ca_file: authority.caFile };

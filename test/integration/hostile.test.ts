@@ -8,6 +8,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { atEnd } from "../support/at-end.js";
 import { coordinatorYaml, startCoordinatorProgram, temporaryFolder } from "../support/coordinator-program.js";
 import { runProgram } from "../support/program.js";
 
@@ -17,7 +18,7 @@ const PAUSE_MS = 8_000;
 test("garbage, wrong protocols and a thousand half-open connections leave both ports answering", async (context) => {
   const { grpc, http, addrs } = await startCoordinatorProgram(context, coordinatorYaml(EMPTY));
   const sockets: Socket[] = [];
-  context.after(() => sockets.forEach((socket) => socket.destroy()));
+  atEnd(context, () => sockets.forEach((socket) => socket.destroy()));
   const send = async (address: string, bytes: Buffer | string): Promise<void> => {
     const socket = connect(Number(address.split(":").at(-1)), "127.0.0.1");
     socket.on("error", () => undefined);
@@ -72,7 +73,7 @@ test("a second coordinator on the same data or the same port ends with what is w
     const file = join(folder, "rival.yaml");
     writeFileSync(file, yaml);
     const program = runProgram("duck-coordinator", ["-c", file]);
-    context.after(() => program.kill());
+    atEnd(context, () => program.kill());
     assert.equal(await program.ended, 1);
     return program.text();
   };
@@ -88,7 +89,7 @@ test("a second coordinator on the same data or the same port ends with what is w
 test("a pause of the whole process takes no node down", async (context) => {
   const service = createServer((_request, response) => void response.end("ok")).listen(0, "127.0.0.1");
   await once(service, "listening");
-  context.after(() => {
+  atEnd(context, () => {
     service.closeAllConnections();
     service.close();
   });

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { rmSync, mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createHttp2Server, createSecureServer } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer as createTcpServer } from "node:net";
 import type { Server as TcpServer, Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { TestContext } from "node:test";
@@ -15,6 +14,7 @@ import { createHttpCheck } from "../../checks/http/http.js";
 import type { Check } from "../../checks/check.js";
 import type { JsonObject } from "../../common/config/model.js";
 import type { Address } from "../../common/model/address.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
 import { checkContext, gist, runOnce } from "../support/check-context.js";
 import { freePort } from "../support/free-port.js";
@@ -44,7 +44,7 @@ async function listen(
   if (typeof where === "string") server.listen(where);
   else server.listen(where, "127.0.0.1");
   await once(server, "listening");
-  context.after(() => {
+  atEnd(context, () => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
@@ -76,7 +76,7 @@ function makeCheck(
   const check = createHttpCheck(
     checkContext({ type: "http", address, options: { fresh_every: 0, ...options }, ...extra }),
   );
-  context.after(() => check.close());
+  atEnd(context, () => check.close());
   return check;
 }
 
@@ -467,8 +467,7 @@ test("a listener that comes back is believed again, and its refusals are told on
 });
 
 test("a unix socket is asked as localhost", async (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "duck-http-"));
-  context.after(() => rmSync(directory, { recursive: true }));
+  const directory = await temporaryFolder(context, "duck-http-");
   const server = createServer((request, response) => void response.end(request.headers.host));
   const { address } = await listen(context, server, join(directory, "s"));
 
@@ -586,8 +585,7 @@ test("HTTP/2 asked of a server without it is a protocol failure", async (context
 });
 
 test("a bearer token is read from its file, again when it changes, and its absence is no verdict", async (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "duck-token-"));
-  context.after(() => rmSync(directory, { recursive: true }));
+  const directory = await temporaryFolder(context, "duck-token-");
   const file = join(directory, "token");
   const { address } = await serve(context, (request, response) => {
     response.statusCode = request.headers.authorization === "Bearer one" ? 200 : 401;

@@ -13,6 +13,7 @@ import type { Check } from "../../checks/check.js";
 import { createWebsocketCheck } from "../../checks/websocket.js";
 import type { JsonObject } from "../../common/config/model.js";
 import type { Address } from "../../common/model/address.js";
+import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
 import { checkContext, gist, runOnce } from "../support/check-context.js";
 import { freePort } from "../support/free-port.js";
@@ -43,7 +44,7 @@ async function serve(
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  context.after(() => {
+  atEnd(context, () => {
     server.close();
     for (const socket of sockets) socket.destroy();
   });
@@ -63,7 +64,7 @@ function makeCheck(
   onConnectionLost = () => {},
 ): Check {
   const check = createWebsocketCheck(checkContext({ type: "websocket", address, options, onConnectionLost }));
-  context.after(() => check.close());
+  atEnd(context, () => check.close());
   return check;
 }
 
@@ -160,7 +161,7 @@ test("each way to refuse has its reason", async (context) => {
   const httpOnly = createServer((_request, response) => void response.writeHead(404).end());
   httpOnly.listen(0, "127.0.0.1");
   await once(httpOnly, "listening");
-  context.after(() => httpOnly.close());
+  atEnd(context, () => httpOnly.close());
   const httpPort = httpOnly.address();
   assert.ok(httpPort !== null && typeof httpPort !== "string");
   const garbage = createTcpServer(
@@ -168,7 +169,7 @@ test("each way to refuse has its reason", async (context) => {
   );
   garbage.listen(0, "127.0.0.1");
   await once(garbage, "listening");
-  context.after(() => garbage.close());
+  atEnd(context, () => garbage.close());
   const garbagePort = garbage.address();
   assert.ok(garbagePort !== null && typeof garbagePort !== "string");
   const at = (port: number): Address => ({ kind: "tcp", host: "127.0.0.1", port });
@@ -215,7 +216,7 @@ test("a handshake that nobody answers times out at the signal", async (context) 
   const mute = createTcpServer((socket) => void socket.on("error", () => undefined));
   mute.listen(0, "127.0.0.1");
   await once(mute, "listening");
-  context.after(() => mute.close());
+  atEnd(context, () => mute.close());
   const bound = mute.address();
   assert.ok(bound !== null && typeof bound !== "string");
 
@@ -300,7 +301,7 @@ test("a persistent session is used again, its loss is reported, and a race with 
 
 test("over TLS the certificate must be for the URL's host, and its end is warned of", async (context) => {
   const authority = createAuthority();
-  context.after(() => authority.remove());
+  atEnd(context, () => authority.remove());
   const leaf = authority.issue(["DNS:duck.test"], { days: 3 });
   const names: string[] = [];
   const server = createHttpsServer({
