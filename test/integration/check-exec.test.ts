@@ -7,7 +7,7 @@ import type { Check } from "../../checks/check.js";
 import { createExecCheck } from "../../checks/exec.js";
 import type { Observation } from "../../common/model/observation.js";
 import { atEnd, temporaryFolder } from "../support/at-end.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { checkContext, runOnce, summary } from "../support/check-context.js";
 
 function script(
   t: TestContext,
@@ -34,10 +34,6 @@ function command(
   });
   atEnd(t, () => made.close());
   return made;
-}
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
 }
 
 function detail(seen: Observation): string {

@@ -11,31 +11,23 @@ import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
 import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { makeCheck, runOnce, summary } from "../support/check-context.js";
 import { startFakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
 
 const TIMEOUT_MS = 500;
 
 function check(t: TestContext, port: number, options: JsonObject = {}, onConnectionLost?: () => void): Check {
-  const made = createGrpcCheck(
-    checkContext({
-      type: "grpc",
-      address: parseAddress(`127.0.0.1:${port}`),
-      options,
-      timeoutMs: TIMEOUT_MS,
-      ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
-    }),
-  );
-  atEnd(t, () => made.close());
-  return made;
+  return makeCheck(t, createGrpcCheck, {
+    type: "grpc",
+    address: parseAddress(`127.0.0.1:${port}`),
+    options,
+    timeoutMs: TIMEOUT_MS,
+    onConnectionLost,
+  });
 }
 
 const run = (made: Check): Promise<Observation> => runOnce(made, TIMEOUT_MS);
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
-}
 
 type Serving = { readonly port: number; readonly health: HealthImplementation; readonly server: Server };
 

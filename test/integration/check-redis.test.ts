@@ -13,7 +13,7 @@ import type { JsonObject } from "../../common/config/model.js";
 import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
 import { atEnd, temporaryFolder } from "../support/at-end.js";
-import { checkContext } from "../support/check-context.js";
+import { makeCheck, summary } from "../support/check-context.js";
 import { startFakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
 import { startRedis, type RedisServer, type RedisServerOptions } from "../support/redis-server.js";
@@ -46,25 +46,17 @@ function check(
   onConnectionLost?: () => void,
 ) {
   const create = type === "basic" ? createBasicCheck : createInfoCheck;
-  const made = create(
-    checkContext({
-      type,
-      address: parseAddress(addr),
-      options,
-      timeoutMs: TIMEOUT_MS,
-      ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
-    }),
-  );
-  atEnd(t, () => made.close());
-  return made;
+  return makeCheck(t, create, {
+    type,
+    address: parseAddress(addr),
+    options,
+    timeoutMs: TIMEOUT_MS,
+    onConnectionLost,
+  });
 }
 
 function run(made: Check, timeoutMs = TIMEOUT_MS): Promise<Observation> {
   return made.run(AbortSignal.timeout(timeoutMs));
-}
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
 }
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {

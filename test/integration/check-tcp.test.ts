@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { createServer as createTlsServer } from "node:tls";
 import { test, type TestContext } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "../../checks/check.js";
 import { createTcpCheck } from "../../checks/tcp.js";
 import type { JsonObject } from "../../common/config/model.js";
@@ -9,32 +8,25 @@ import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
 import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { makeCheck, runOnce, summary } from "../support/check-context.js";
 import { startFakeServer, type FakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
 import { startRedis } from "../support/redis-server.js";
+import { until } from "../support/until.js";
 
 const TIMEOUT_MS = 400;
 
 function check(t: TestContext, addr: string, options: JsonObject, onConnectionLost?: () => void): Check {
-  const made = createTcpCheck(
-    checkContext({
-      type: "tcp",
-      address: parseAddress(addr),
-      options,
-      timeoutMs: TIMEOUT_MS,
-      ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
-    }),
-  );
-  atEnd(t, () => made.close());
-  return made;
+  return makeCheck(t, createTcpCheck, {
+    type: "tcp",
+    address: parseAddress(addr),
+    options,
+    timeoutMs: TIMEOUT_MS,
+    onConnectionLost,
+  });
 }
 
 const run = (made: Check): Promise<Observation> => runOnce(made, TIMEOUT_MS);
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
-}
 
 async function fake(
   t: TestContext,
@@ -43,14 +35,6 @@ async function fake(
   const server = await startFakeServer(onConnection);
   atEnd(t, () => server.stop());
   return server;
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited 5 s in vain until ${what}`);
-    await delay(5);
-  }
 }
 
 test("connect-only passes where something listens, by TCP and by unix socket, and is refused where nothing does", async (t) => {
