@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
-import type { Applier, ApplyOutcome, Bundle } from "../../appliers/applier.js";
+import type { Applier, Bundle } from "../../appliers/applier.js";
 import { systemClock } from "../../common/clock.js";
 import type { HaproxyConfig } from "../../common/config/model.js";
 import type { Logger } from "../../common/logger.js";
+import { bundleFixture, outcomeOf } from "../../test/support/delivery-fixtures.js";
 import { fakeReplica, nodeRecord, type FakeReplica } from "../../test/support/fake-replica.js";
 import { haproxyConfig, proxyTarget } from "../../test/support/haproxy-views.js";
 import type { AgentSession, FleetListener } from "../agents/fleet.js";
@@ -268,17 +269,7 @@ function fakeFleet() {
       for (const listener of listeners) listener.onFound?.(session);
       if (holds === null) return;
       const generation = holds.appliedGeneration;
-      const outcome: ApplyOutcome = {
-        balancer: "front",
-        wantedGeneration: generation,
-        appliedGeneration: generation,
-        observedGeneration: generation,
-        error: "",
-        warnings: [],
-        method: "unchanged",
-        durationMs: 0,
-        fencing: { term: 0, index: 0 },
-      };
+      const outcome = outcomeOf(bundleFixture(generation, { fencing: { term: 0, index: 0 } }));
       for (const listener of listeners) listener.onApplied?.(id, outcome);
     },
     disconnect: (id: string) => {
@@ -292,21 +283,6 @@ function fakeFleet() {
       assert.ok(last);
       for (const listener of listeners) listener.onApplied?.(id, outcomeOf(last.bundle));
     },
-  };
-}
-
-function outcomeOf(bundle: Bundle): ApplyOutcome {
-  const { balancer, generation, fencing } = bundle;
-  return {
-    balancer,
-    wantedGeneration: generation,
-    appliedGeneration: generation,
-    observedGeneration: generation,
-    error: "",
-    warnings: [],
-    method: "reload",
-    durationMs: 1,
-    fencing,
   };
 }
 
