@@ -1,7 +1,7 @@
 /** What a coordinator meets that nobody wished for: strangers on its ports, rivals, pauses, sudden death. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
@@ -116,25 +116,4 @@ test("a pause of the whole process takes no node down", async (context) => {
     states.filter((message) => message.includes("→ down")),
     [],
   );
-});
-
-test("a trigger whose coordinator is killed under it is recorded as failed and not repeated", async (context) => {
-  const folder = temporaryFolder(context);
-  const journal = join(folder, "journal");
-  const yaml = coordinatorYaml(`clusters:
-  web:
-    type: http
-    pass_without_checks: true
-    triggers: [{on: [nodes], do: [{type: shell, cwd: ${folder}, commands: ["echo run >> journal; sleep 3"]}]}]`);
-  const first = await startCoordinatorProgram(context, yaml, folder);
-  await first.control.addNode({ node: { cluster: "web", addr: "10.0.0.1:80" } });
-  while (!existsSync(journal)) await delay(10);
-
-  await first.program.kill();
-  const second = await startCoordinatorProgram(context, yaml, folder);
-  const runs = async () => (await second.control.listRuns({ cluster: "web" })).runs;
-  while ((await runs()).some(({ outcome }) => outcome !== "failed")) await delay(20);
-
-  assert.match((await runs())[0]?.error ?? "", /coordinator that had started it ended/);
-  assert.equal(readFileSync(journal, "utf8"), "run\n");
 });
