@@ -195,6 +195,6 @@ async function proveByWorker(before: string | null, context: ReloadContext): Pro
     }
     await context.clock.sleep(POLL_MS);
   }
-  const problem = `HAProxy's worker ${before} still runs ${WORKER_MS / 1_000} s after the reload: its log says why`;
+  const problem = `HAProxy still runs its old worker ${WORKER_MS / 1_000} s after the reload: its log says why`;
   return { kind: "rejected", problem };
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
-import type { Applier, Bundle } from "../../appliers/applier.js";
+import type { Applier, ApplyOutcome, Bundle } from "../../appliers/applier.js";
 import { systemClock } from "../../common/clock.js";
 import type { HaproxyConfig } from "../../common/config/model.js";
 import type { Logger } from "../../common/logger.js";
@@ -144,6 +144,31 @@ test("what a local proxy drifted to is ordered away", async (t) => {
   assert.equal(bundles[1]?.generation, bundles[0]?.generation);
 });
 
+test("a delivery that fails again and again is logged once per reason, and once when it is over", async (t) => {
+  const logged: string[] = [];
+  const logger: Logger = {
+    ...silent,
+    warn: (event, fields) =>
+      logged.push(`${event} ${String(fields?.["error"])} ${String(fields?.["attempts"])}`),
+    info: (event, fields) => {
+      if (event === "delivery.converged") logged.push(`${event} ${String(fields?.["attempts"])}`);
+    },
+  };
+  const { fleet, until } = start(t, haproxyConfig({ deliver: "agents" }), [nodeRecord("web", A)], { logger });
+  fleet.connect("edge-1", ["front"]);
+  await until(() => fleet.applied.length === 1);
+
+  for (const pid of [11, 12, 13]) fleet.answer("edge-1", { error: `disk full (${pid})` });
+  fleet.answer("edge-1", { error: "no such folder" });
+  fleet.answer("edge-1");
+
+  assert.deepEqual(logged, [
+    "delivery.failed disk full (11) 1",
+    "delivery.failed no such folder 4",
+    "delivery.converged 4",
+  ]);
+});
+
 type Started = {
   readonly replica: FakeReplica;
   readonly bundles: Bundle[];
@@ -158,7 +183,7 @@ function start(
   t: TestContext,
   balancer: HaproxyConfig,
   nodes: readonly NodeRecord[],
-  options: { readonly isLeader?: boolean; readonly observeEveryMs?: number } = {},
+  options: { readonly isLeader?: boolean; readonly observeEveryMs?: number; readonly logger?: Logger } = {},
 ): Started {
   const replica = fakeReplica([balancer], nodes);
   const bundles: Bundle[] = [];
@@ -189,7 +214,7 @@ function start(
       },
     },
     clock: systemClock,
-    logger: silent,
+    logger: options.logger ?? silent,
     createApplier: () => applier,
     ...(options.observeEveryMs === undefined ? {} : { observeEveryMs: options.observeEveryMs }),
   });
@@ -278,10 +303,10 @@ function fakeFleet() {
       sessions.set(id, { ...session, isConnected: false });
       for (const listener of listeners) listener.onLost?.(session, "test");
     },
-    answer: (id: string) => {
+    answer: (id: string, changes: Partial<ApplyOutcome> = {}) => {
       const last = applied.filter((each) => each.agent === id).at(-1);
       assert.ok(last);
-      for (const listener of listeners) listener.onApplied?.(id, outcomeOf(last.bundle));
+      for (const listener of listeners) listener.onApplied?.(id, outcomeOf(last.bundle, changes));
     },
   };
 }
