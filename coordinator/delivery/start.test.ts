@@ -154,7 +154,10 @@ test("a delivery that fails again and again is logged once per reason, and once 
       if (event === "delivery.converged") logged.push(`${event} ${String(fields?.["attempts"])}`);
     },
   };
-  const { fleet, until } = start(t, haproxyConfig({ deliver: "agents" }), [nodeRecord("web", A)], { logger });
+  const { fleet, until, delivery } = start(t, haproxyConfig({ deliver: "agents" }), [nodeRecord("web", A)], {
+    logger,
+  });
+  await until(() => (delivery.balancers()[0]?.wantedGeneration ?? "") !== "");
   fleet.connect("edge-1", ["front"]);
   await until(() => fleet.applied.length === 1);
 
