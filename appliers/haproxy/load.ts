@@ -33,7 +33,8 @@ export async function load(tools: ChangeTools, change: Change, loading: Loading)
   }
   const outcome = await reloadNow(tools, change.signal, loading.blind);
   if (outcome.kind === "skipped") {
-    return done(bundle, "unchanged", loading.sight, false, loading.warnings);
+    const result = done(bundle, "unchanged", loading.sight, false, loading.warnings);
+    return link.canAsk ? { ...result, error: notYetLoaded(loading.sight, target) } : result;
   }
   if (outcome.kind === "notRunning") {
     return {
@@ -78,6 +79,12 @@ export async function load(tools: ChangeTools, change: Change, loading: Loading)
           "The reload cannot be proven: configure a stats socket or master socket",
         ],
       };
+}
+
+/** With `reload: none` only an operator makes HAProxy take a file. */
+function notYetLoaded(sight: Sight, { path }: ChangeTools["target"]): string {
+  const why = sight.kind === "unseen" ? sight.problem : sight.difference || "it runs an older file";
+  return `"${path}" is written, but HAProxy does not run it yet (${why}): reload HAProxy by hand, because "reload" is none`;
 }
 
 /** Neither before the reload nor after it could HAProxy be asked: its processes are the proof, or there is none. */

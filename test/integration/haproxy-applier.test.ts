@@ -339,6 +339,30 @@ test("a file rendered for many hosts gets this host's stats socket, so that stat
   });
 });
 
+test("with reload none the operator is told to reload, until HAProxy runs the file", async (t) => {
+  const { front, webs, haproxy, make } = await serving(t, { webs: 1 });
+  const applier = make({
+    reload: { kind: "none" },
+    statsSocket: haproxy.masterSocket.replace("m.sock", "s.sock"),
+  });
+  const bundle = front(
+    webs.map((web) => nodeSlice(web.addr)),
+    { backendOptions: ["http-reuse safe"] },
+  );
+
+  const told = await applier.apply(bundle, signal);
+  await ask(haproxy.masterSocket, "reload");
+  const deadlineMs = performance.now() + 5_000;
+  let after = await applier.apply(bundle, signal);
+  while (after.error !== "" && performance.now() < deadlineMs) after = await applier.apply(bundle, signal);
+
+  assert.match(
+    told.error,
+    /HAProxy does not run it yet .*: reload HAProxy by hand, because "reload" is none/,
+  );
+  assert.deepEqual([after.error, after.observedGeneration], ["", after.wantedGeneration]);
+});
+
 test("SIGUSR2 by pid file reloads, and an include file stands beside the user's own", async (t) => {
   const dir = await temporaryFolder(t, "duck-ha-");
   const web = await startWebServer();
