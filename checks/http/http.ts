@@ -56,7 +56,8 @@ class HttpCheck implements Check {
       {
         isTls: target.isTls,
         version,
-        dial: (signal) => dial({ address, target, tls: options.tls, alpn }, signal),
+        clock,
+        dial: (signal, onBytes) => dial({ address, target, tls: options.tls, alpn }, signal, onBytes),
       },
       onConnectionLost,
     );
