@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { AnswerReader } from "./answer-reader.js";
 import { HeadersTooLargeError, ProtocolError } from "./http-errors.js";
+import { fc } from "../../test/support/properties.js";
 
 type Seen = {
   status: number;

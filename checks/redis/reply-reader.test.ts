@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { ConnectionError } from "./connection-error.js";
 import { encodeCommand } from "./encode-command.js";
 import { MAX_REPLY_BYTES, ReplyError, ReplyReader, type Reply } from "./reply-reader.js";
+import { fc } from "../../test/support/properties.js";
 
 function read(chunks: readonly Buffer[]): readonly Reply[] {
   const replies: Reply[] = [];
