@@ -5,6 +5,7 @@ import type { Applier, ApplierFactory, ApplyOutcome, Bundle } from "../applier.j
 import { blindnessOf } from "./blind.js";
 import { checksumOf, compose, readDisk } from "./desired.js";
 import { memoryStore } from "./memory.js";
+import type { ApplierMemory } from "./memory.js";
 import { isOlder, newestWins } from "./newest-wins.js";
 import { createProxyLink } from "./proxy-link.js";
 import { readOrNull } from "./replace-file.js";
@@ -65,18 +66,29 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
   }
 
   async function attempt(bundle: Bundle, signal: AbortSignal): Promise<Result> {
-    const [memory, onDisk] = await Promise.all([store.load(), readOrNull(target.path)]);
+    const memory = await store.load();
     if (isOlder(bundle.fencing, memory.fencing)) {
       const { term, index } = memory.fencing;
       const message = `Cannot apply generation ${bundle.generation} of term ${bundle.fencing.term}, index ${bundle.fencing.index}: term ${term}, index ${index} was applied already`;
       throw new ClusterduckError("CONFLICT", message);
     }
+    const onDisk = await readOrNull(target.path).catch(async (thrown: unknown) => {
+      await bringWithoutFile(bundle, memory);
+      throw thrown;
+    });
     const desired = compose(bundle, onDisk, target, memory);
     if (desired.kind === "refused") throw new ClusterduckError("CONFLICT", desired.problem);
     return changeProxy(
       { target, store, link, clock, reloads, hasNewer: () => queue.hasNewer() },
       { bundle, memory, onDisk, desired, signal },
     );
+  }
+
+  /** Whatever is wrong with the file: a server that died gets no traffic. Lines within a user's file need that file. */
+  async function bringWithoutFile(bundle: Bundle, memory: ApplierMemory): Promise<void> {
+    if (options.mode === "marker") return;
+    const desired = compose(bundle, null, target, memory);
+    if (desired.kind === "composed") await link.bring(desired.facts.servers, []);
   }
 
   async function observe(): Promise<{
