@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Clock } from "../common/clock.js";
+import { CONFIG_LIMITS } from "../common/config/defaults.js";
 import { parseConfigText } from "../common/config/load.js";
 import { createGrpcServer } from "../common/grpc/server.js";
 import type { Logger } from "../common/logger.js";
@@ -49,6 +50,8 @@ export type RunningCoordinator = {
   readonly stop: () => Promise<void>;
 };
 
+/** What a message holds beside a configuration's text, bytes. */
+const MESSAGE_FRAME_BYTES = 64 * 1024;
 /** How long running triggers may go on when the coordinator stops, milliseconds. */
 const TRIGGER_GRACE_MS = 5_000;
 
@@ -168,6 +171,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       listen: config.grpc,
       logger: logger.child("grpc"),
       services: [fleet.service, controlService(context)],
+      // What a file may say, duckctl may apply.
+      messageBytesMax: CONFIG_LIMITS.fileBytes + MESSAGE_FRAME_BYTES,
     });
     grpcAddress = server.address;
     closers.push(() => server.close());

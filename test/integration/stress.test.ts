@@ -1,7 +1,7 @@
 /** Many at once: writers of the configuration beside writers of nodes, a burst of trigger runs, clients that never finish. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ClusterduckError } from "../../common/errors.js";
 import { atEnd } from "../support/at-end.js";
 import { coordinatorYaml, startCoordinatorProgram, temporaryFolder } from "../support/coordinator-program.js";
+import { runDuckctl } from "../support/test-tier.js";
 
 test("configurations applied by several people beside nodes that come and go: no change is lost, and a late one is a conflict", async (t) => {
   const { control, addrs } = await startCoordinatorProgram(
@@ -126,6 +127,28 @@ test("four hundred clients that send a byte now and then keep nobody else waitin
 
   t.diagnostic(`slowest answer: ${Math.round(slowestMs)} ms`);
   assert.ok(slowestMs < 2_000, `${slowestMs} ms`);
+});
+
+test("a configuration of five megabytes is validated, applied over the network, and compared", async (t) => {
+  const { grpc, folder } = await startCoordinatorProgram(t, coordinatorYaml("clusters: {web: {type: http}}"));
+  const nodes = Array.from({ length: 10_000 }, (_, at) => {
+    const addr = `10.1.${at >> 8}.${at & 255}:80`;
+    return `      - {addr: "${addr}", comment: "${"what somebody wrote about it ".repeat(17)}"}`;
+  });
+  const file = join(folder, "large.yaml");
+  writeFileSync(file, `clusters:\n  web:\n    type: http\n    nodes:\n${nodes.join("\n")}\n`);
+  assert.ok(statSync(file).size > 5_000_000);
+  const duckctl = (...words: readonly string[]) =>
+    runDuckctl(["config", ...words, file, "--timeout", "60s"], { env: { DUCK_SERVER: grpc } });
+
+  const answers = [];
+  for (const words of [["validate"], ["diff"], ["apply"], ["diff"]]) answers.push(await duckctl(...words));
+
+  assert.deepEqual(
+    answers.map(({ code }) => code),
+    [0, 1, 0, 0],
+    answers.map(({ err }) => err.slice(0, 500)).join(),
+  );
 });
 
 function linesOf(path: string): readonly string[] {
