@@ -14,6 +14,9 @@ import type { OwnedServer } from "./server-lines.js";
 
 /** HAProxy from 3.1 on forks its new worker before that has read the file: one that fails ends within moments. */
 const SETTLE_MS = 500;
+/** How long an old worker may still answer on the stats socket after the new one has; and how often to ask again. */
+const TOGETHER_MS = 2_000;
+const TOGETHER_POLL_MS = 10;
 
 export type Loading = {
   readonly validated: string;
@@ -47,7 +50,7 @@ export async function load(tools: ChangeTools, change: Change, loading: Loading)
   if (outcome.kind === "rejected") return restore(tools, change, loading, outcome.problem);
 
   // A server state file, or a command given before, may differ from what the file says.
-  const sight = await link.bring(desired.facts.servers, []);
+  const sight = await bringNewWorker(tools, change, loading.sight);
   if (sight.kind === "unseen" && loading.blind !== null) {
     return loadedBlindly(tools, change, { ...loading, blind: loading.blind }, outcome.isProven);
   }
@@ -79,6 +82,22 @@ export async function load(tools: ChangeTools, change: Change, loading: Loading)
           "The reload cannot be proven: configure a stats socket or master socket",
         ],
       };
+}
+
+/** Old and new worker share the stats socket for a moment, and either may answer. */
+async function bringNewWorker(
+  { link, clock }: ChangeTools,
+  { desired }: Change,
+  before: Sight,
+): Promise<Sight> {
+  const oldWorker = before.kind === "seen" ? before.running.worker : null;
+  const deadlineMs = clock.monotonicMs() + TOGETHER_MS;
+  for (;;) {
+    const sight = await link.bring(desired.facts.servers, []);
+    const isOld = sight.kind === "seen" && oldWorker !== null && sight.running.worker === oldWorker;
+    if (!isOld || clock.monotonicMs() >= deadlineMs) return sight;
+    await clock.sleep(TOGETHER_POLL_MS);
+  }
 }
 
 /** With `reload: none` only an operator makes HAProxy take a file. */
