@@ -4,6 +4,7 @@ import { ClusterduckError, messageOf } from "../../common/errors.js";
 import type { Applier, ApplierFactory, ApplyOutcome, Bundle } from "../applier.js";
 import { blindnessOf } from "./blind.js";
 import { checksumOf, compose, readDisk } from "./desired.js";
+import { fileOwner } from "./file-owner.js";
 import { memoryStore } from "./memory.js";
 import type { ApplierMemory } from "./memory.js";
 import { isOlder, newestWins } from "./newest-wins.js";
@@ -39,6 +40,7 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
   const { balancer, target, clock } = options;
   const store = memoryStore(options.stateDir, balancer, target.path);
   const link = createProxyLink(target);
+  const owner = fileOwner(target.path, options.stateDir, clock);
   const reloads = { lastMs: null as number | null };
 
   async function execute(bundle: Bundle, signal: AbortSignal): Promise<ApplyOutcome> {
@@ -72,6 +74,8 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
       const message = `Cannot apply generation ${bundle.generation} of term ${bundle.fencing.term}, index ${bundle.fencing.index}: term ${term}, index ${index} was applied already`;
       throw new ClusterduckError("CONFLICT", message);
     }
+    const rival = await owner.claim();
+    if (rival !== null) throw new ClusterduckError("CONFLICT", rival);
     const onDisk = await readOrNull(target.path).catch(async (thrown: unknown) => {
       await bringWithoutFile(bundle, memory);
       throw thrown;
@@ -97,6 +101,7 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
     error: string;
   }> {
     try {
+      await owner.renew();
       const [memory, onDisk] = await Promise.all([store.load(), readOrNull(target.path)]);
       const owned = options.mode === "marker" || memory.adopted !== null ? "markers" : "all";
       const disk = readDisk(onDisk, owned, memory);

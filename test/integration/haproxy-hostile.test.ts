@@ -4,7 +4,9 @@ import { chmod, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 
-import { nodeSlice } from "../support/haproxy-views.js";
+import { createHaproxyApplier } from "../../appliers/haproxy/applier.js";
+import { systemClock } from "../../common/clock.js";
+import { nodeSlice, proxyTarget } from "../support/haproxy-views.js";
 import { answers, serving } from "../support/haproxy-serving.js";
 
 const signal = new AbortController().signal;
@@ -42,4 +44,36 @@ test("a program that is not HAProxy is named with its last words, and the old fi
 
   assert.match(refused.error, /other -c" ended with exit code 127 .*what is this; is "program" HAProxy\?/);
   assert.equal(await readFile(path, "utf8"), before);
+});
+
+test("of two that manage one file the second is refused, until the first has gone or given it up", async (t) => {
+  const { front, webs, path, make } = await serving(t, { webs: 1 });
+  const before = await readFile(path, "utf8");
+  let wallMs = Date.now();
+  const rival = createHaproxyApplier({
+    balancer: "front",
+    mode: "file",
+    target: proxyTarget({ path, reload: { kind: "master", socket: join(dirname(path), "m.sock") } }),
+    stateDir: join(dirname(path), "of-the-rival"),
+    clock: { ...systemClock, wallMs: () => wallMs },
+  });
+  const other = () =>
+    front(
+      webs.map((web) => nodeSlice(web.addr)),
+      { backendOptions: ["http-reuse safe"] },
+    );
+
+  const refused = await rival.apply(other(), signal);
+  const still = await make().apply(front(webs.map((web) => nodeSlice(web.addr))), signal);
+  wallMs += 61_000;
+  const takenOver = await rival.apply(other(), signal);
+
+  assert.match(
+    refused.error,
+    new RegExp(`process ${process.pid} does already \\(state directory ".*state"\\); stop one of the two`),
+  );
+  assert.deepEqual([still.error, still.method], ["", "unchanged"]);
+  assert.equal(takenOver.error, "");
+  assert.notEqual(await readFile(path, "utf8"), before);
+  assert.deepEqual(await answers(front.port, 2), new Set([String(webs[0]?.port)]));
 });

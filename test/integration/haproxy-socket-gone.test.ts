@@ -1,8 +1,8 @@
 /** HAProxy runs, but somebody has removed the socket that clusterduck asks it over. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { readFile, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { readFile, rm, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { test, type TestContext } from "node:test";
 
 import type { Applier, ApplyOutcome } from "../../appliers/applier.js";
@@ -91,8 +91,9 @@ test("a reload that nothing can prove is told once, with what would help, and is
     timeoutMs: 5_000,
   }));
   await unlink(socket);
-  // Another state folder: nothing is known of processes that were seen before.
-  const forgetful = make({}, "elsewhere");
+  // Nothing is known of processes that were seen before.
+  await rm(join(dirname(path), "state", "haproxy"), { recursive: true });
+  const forgetful = make();
 
   const told = await forgetful.apply(bundle({ down: [0] }), signal);
   const worker = await workerAfter(haproxy);
@@ -120,7 +121,7 @@ type Wanted = { readonly down?: readonly number[]; readonly options?: readonly s
 type WithStatsSocket = {
   readonly apply: (wanted: Wanted, target?: Partial<ProxyTargetConfig>) => Promise<ApplyOutcome>;
   readonly applier: Applier;
-  readonly make: (target?: Partial<ProxyTargetConfig>, stateDir?: string) => Applier;
+  readonly make: (target?: Partial<ProxyTargetConfig>) => Applier;
   readonly bundle: (wanted: Wanted) => ReturnType<typeof bundleOf>;
   readonly haproxy: HaproxyServer;
   readonly path: string;
@@ -143,12 +144,12 @@ async function withStatsSocket(
   const [masterSocket, pidFile] = [join(dir, "m.sock"), join(dir, "pid")];
   let haproxy: HaproxyServer | null = null;
   const host = { masterSocket, pidFile, pid: () => haproxy?.pid ?? 0 };
-  const make: WithStatsSocket["make"] = (changes = {}, stateDir = "state") =>
+  const make: WithStatsSocket["make"] = (changes = {}) =>
     createHaproxyApplier({
       balancer: "front",
       mode: "file",
       target: proxyTarget({ path, statsSocket: socket, reload: reloadOf(host), ...changes }),
-      stateDir: join(dir, stateDir),
+      stateDir: join(dir, "state"),
       clock: systemClock,
     });
   const bundle: WithStatsSocket["bundle"] = ({ down = [], options = [] }) =>
