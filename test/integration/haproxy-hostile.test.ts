@@ -1,5 +1,6 @@
 /** What an operator, or an accident, does to the places that delivery works in. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
@@ -77,3 +78,37 @@ test("of two that manage one file the second is refused, until the first has gon
   assert.notEqual(await readFile(path, "utf8"), before);
   assert.deepEqual(await answers(front.port, 2), new Set([String(webs[0]?.port)]));
 });
+
+test("a validator that hangs does not keep a later death from HAProxy", async (t) => {
+  const { front, webs, path, make } = await serving(t, { webs: 2 });
+  const [dead = "", alive = ""] = webs.map((web) => web.addr);
+  const program = join(dirname(path), "hanging");
+  await writeFile(program, `#!/bin/sh\n: > ${program}.began\nexec sleep 1000\n`);
+  await chmod(program, 0o755);
+  const applier = make({ program });
+  const hanging = applier.apply(
+    front([nodeSlice(dead), nodeSlice(alive)], { backendOptions: ["http-reuse safe"] }),
+    signal,
+  );
+  await until(async () => existsSync(`${program}.began`));
+  const stop = new AbortController();
+
+  const startedMs = performance.now();
+  const later = applier.apply(front([nodeSlice(dead, { state: "down" }), nodeSlice(alive)]), stop.signal);
+  const refused = await hanging;
+  await until(async () => (await answers(front.port, 4)).size === 1);
+  const tookMs = performance.now() - startedMs;
+  stop.abort();
+  await later;
+
+  assert.match(refused.error, /hanging -c" took more than 5 s .* while a newer one waited/);
+  assert.ok(tookMs < 15_000, `the dead server left HAProxy after ${tookMs} ms`);
+});
+
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 40_000;
+  while (!(await holds())) {
+    assert.ok(performance.now() < deadlineMs, "not within 40 s");
+    await systemClock.sleep(10);
+  }
+}
