@@ -90,7 +90,7 @@ test("the cadence never drifts: a thousand runs stay within the jitter of one fi
     assert.ok(Math.abs(starts.length - 200) <= 1, `${starts.length} runs in 200 intervals`);
     const offsets = starts.map((start, index) => start - index * everyMs);
     const width = Math.max(...offsets) - Math.min(...offsets);
-    assert.ok(width <= 0.2 * everyMs + 5 + 1, `starts lie within ${width} ms of each other's grid`);
+    assert.ok(width <= 0.2 * everyMs + 8 + 1, `starts lie within ${width} ms of each other's grid`);
     assert.ok(width > 0.1 * everyMs, "starts are jittered");
     schedule.close();
   }
@@ -198,7 +198,7 @@ test("a reply that waits in the socket when the timeout passes wins", async () =
     service.answerLost();
   };
 
-  await clock.advance(550);
+  await clock.advance(570);
 
   assert.equal(expired, 1);
   const [first] = seen();
