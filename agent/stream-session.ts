@@ -225,6 +225,7 @@ export class StreamSession {
 
 function isSameFacts(known: Facts | undefined, facts: Facts): boolean {
   if (known === undefined) return false;
+  if (known === facts) return true;
   const names = Object.keys(facts);
   return names.length === Object.keys(known).length && names.every((name) => known[name] === facts[name]);
 }

@@ -13,6 +13,7 @@ type Look = { readonly request: HttpRequest; readonly state: ExchangeState; read
 export class Http1Connection implements HttpConnection {
   readonly #options: ConnectionOptions;
   readonly #closing = new AbortController();
+  isClosed = false;
   #socket: Socket | null = null;
   #look: Look | null = null;
   #answersOnSocket = 0;
@@ -23,10 +24,6 @@ export class Http1Connection implements HttpConnection {
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
-  }
-
-  get isClosed(): boolean {
-    return this.#closing.signal.aborted;
   }
 
   get sockets(): number {
@@ -59,6 +56,7 @@ export class Http1Connection implements HttpConnection {
 
   close(): void {
     if (this.isClosed) return;
+    this.isClosed = true;
     const reason = new Error("the check was closed");
     this.#closing.abort(reason);
     this.#drop();
