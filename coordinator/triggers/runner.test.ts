@@ -15,6 +15,7 @@ import { until } from "../../test/support/until.js";
 import { leaderClock } from "../leader-clock.js";
 import type { RunRecord } from "../state/model.js";
 import { startTriggerRunner } from "./runner.js";
+import type { TriggerRunner } from "./runner.js";
 
 const A = "10.0.0.1:80";
 const B = "10.0.0.2:80";
@@ -75,19 +76,25 @@ test("a run whose coordinator died under it is recorded as failed and not execut
 test("events within the throttle share one run, which sees the last of them", async (t) => {
   const bed = await bench(t);
   const { replica, command, lines } = bed;
-  await configure(replica, { command: `${command} $nodes_active_count`, throttleMs: 1_500 });
-  run(t, bed);
+  let passedMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + passedMs };
+  await configure(replica, { command: `${command} $nodes_active_count`, throttleMs: 60_000 });
+  const runner = run(t, bed, clock);
   await cut(replica, A, "unknown", "healthy");
   await until(() => finished(replica).length === 1, "the first run");
 
   await cut(replica, A, "healthy", "down");
   await cut(replica, B, "unknown", "healthy");
   await cut(replica, A, "down", "healthy");
-  await until(() => finished(replica).length === 2, "the run for the other three");
+  const [first, second, ...more] = replica.state.runs.values();
+  assert.equal(second?.outcome, "pending");
+  assert.ok(second.notBeforeMs - (first?.createdAtMs ?? Infinity) >= 60_000);
+  assert.deepEqual(more, []);
+  passedMs = 60_000;
+  runner.wake();
 
+  await until(() => finished(replica).length === 2, "the run for the other three");
   assert.deepEqual(await lines(), ["1", "2"]);
-  const [first, second] = finished(replica);
-  assert.ok((second?.startedAtMs ?? 0) - (first?.startedAtMs ?? 0) >= 1_500);
 });
 
 test("a host's clock that is set back an hour holds no run up", async (t) => {
@@ -123,10 +130,11 @@ async function bench(t: TestContext) {
   return { replica: machineReplica(systemClock), command, lines, dir: join(dir, "runs") };
 }
 
-function run(t: TestContext, { replica, dir }: Bench, clock: Clock = systemClock): void {
+function run(t: TestContext, { replica, dir }: Bench, clock: Clock = systemClock): TriggerRunner {
   const env = { PATH: process.env["PATH"] };
   const runner = startTriggerRunner({ replica, isLeader: () => true, clock, logger: silentLogger, env, dir });
   t.after(() => runner.stop(0));
+  return runner;
 }
 
 async function configure(
