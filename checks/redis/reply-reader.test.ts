@@ -72,7 +72,9 @@ test("a status is a text, and absent values and absent arrays are nil", () => {
 test("whatever arrives is read or refused, and never anything else", () => {
   const bytes = fc.oneof(
     fc.uint8Array(),
-    fc.string({ unit: fc.constantFrom("*", "$", ":", "+", "-", "1", "9", "\r\n", "x") }).map((text) => Buffer.from(text)),
+    fc
+      .string({ unit: fc.constantFrom("*", "$", ":", "+", "-", "1", "9", "\r\n", "x") })
+      .map((text) => Buffer.from(text)),
   );
   fc.assert(
     fc.property(bytes, anyCuts, (garbage, cuts) => {
