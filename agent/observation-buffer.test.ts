@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { ObservationReport } from "../common/model/observation.js";
 import { ObservationBuffer } from "./observation-buffer.js";
+import { fc } from "../test/support/properties.js";
 
 function report(addr: string, consecutive: number, more: Partial<ObservationReport> = {}): ObservationReport {
   return {

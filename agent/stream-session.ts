@@ -10,6 +10,7 @@ import { encodeOutcome } from "../common/wire/bundle.js";
 import { encodeReport } from "../common/wire/observation.js";
 import { toUint32, toUint64 } from "../common/wire/values.js";
 import type { Batch, ObservationBuffer } from "./observation-buffer.js";
+import { encodeBatch } from "./observation-bytes.js";
 import type { Request, StreamHandlers } from "./stream.js";
 
 /** How long news that changes nothing may wait for company: it halves the messages that a coordinator reads. */
@@ -205,7 +206,7 @@ export class StreamSession {
     return {
       message: {
         case: "observations",
-        value: { sequence: toUint64(batch.sequence), observations, dropped: toUint64(buffer.dropped) },
+        value: encodeBatch(batch.sequence, buffer.dropped, observations),
       },
     };
   }
@@ -224,6 +225,7 @@ export class StreamSession {
 
 function isSameFacts(known: Facts | undefined, facts: Facts): boolean {
   if (known === undefined) return false;
+  if (known === facts) return true;
   const names = Object.keys(facts);
   return names.length === Object.keys(known).length && names.every((name) => known[name] === facts[name]);
 }

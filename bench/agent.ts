@@ -1,7 +1,8 @@
 /**
  * What an agent costs beside HAProxy's own checks of the same services, and how punctual it stays.
- * Run: node --import tsx bench/agent.ts [--redis 1000] [--http 1000] [--seconds 30] [--rounds 3] [--alone 1] [--json]
+ * Run: node --import tsx bench/agent.ts [--redis 1000] [--http 1000] [--seconds 30] [--rounds 3] [--alone 1] [--first 1] [--json]
  * `--alone 1` gives what is measured the first CPU for itself (needs root); start the bench with `taskset -c 1`.
+ * `--first 1` lets it share both CPUs and puts it before all other processes (needs root): for a busy machine.
  * The programs come from dist/: `npm run build` first.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -23,8 +24,11 @@ const { numbers, isJson } = readOptions(process.argv.slice(2), {
   seconds: 30,
   rounds: 3,
   alone: 0,
+  first: 0,
 });
-const prefix = numbers.alone === 0 ? [] : ALONE_ON_CPU;
+/** The agent and HAProxy alike; what they check and the coordinator stay as they are. */
+const BEFORE_OTHERS = ["chrt", "-r", "5"] as const;
+const prefix = numbers.alone === 1 ? ALONE_ON_CPU : numbers.first === 1 ? BEFORE_OTHERS : [];
 
 /** Connecting, and compiling what runs often, is not what the figures are about. */
 const AGENT_WARM_UP_MS = 10_000;

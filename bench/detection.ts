@@ -1,7 +1,8 @@
 /**
  * How soon a fault becomes a committed cut, a finished trigger, and traffic that goes elsewhere; and how soon
  * a service that returns gets traffic again. Beside it HAProxy with checks of its own of the same servers.
- * Run: node --import tsx bench/detection.ts [--trials 30] [--json]
+ * Run: node --import tsx bench/detection.ts [--trials 30] [--kill 0] [--stop 0] [--refuse 0] [--json]
+ * `--kill 0` leaves that fault out.
  * The programs come from dist/: `npm run build` first. Needs haproxy and redis-server.
  */
 import { writeFile } from "node:fs/promises";
@@ -19,7 +20,13 @@ import { loadAverage } from "./support/process-usage.js";
 import { startTier } from "./support/tier.js";
 import { Traffic } from "./support/traffic.js";
 
-const { numbers, isJson } = readOptions(process.argv.slice(2), { trials: 30 });
+const { numbers, isJson } = readOptions(process.argv.slice(2), {
+  trials: 30,
+  kill: 1,
+  stop: 1,
+  refuse: 1,
+});
+const WANTED = FAULTS.filter((fault) => numbers[fault] !== 0);
 
 const KINDS = ["http", "redis"] as const;
 type Kind = (typeof KINDS)[number];
@@ -136,7 +143,7 @@ async function untilAllServe(lanes: readonly Lane[]): Promise<void> {
 async function runLane(lane: Lane, shared: Shared): Promise<readonly Trial[]> {
   const trials: Trial[] = [];
   for (let round = 0; round < numbers.trials; round++) {
-    for (const fault of FAULTS) {
+    for (const fault of WANTED) {
       const service = lane.services[round % SERVERS] as FaultyService;
       // Anywhere between two checks.
       await sleep(1_000 + Math.random() * 1_000);
@@ -259,7 +266,7 @@ ${listen("http", ["mode http", "option httpchk GET /"])}${listen("redis", ["mode
 
 function report(trials: readonly Trial[]): void {
   const rows = KINDS.flatMap((kind) =>
-    FAULTS.flatMap((fault) =>
+    WANTED.flatMap((fault) =>
       (["away", "back"] as const).flatMap((way) =>
         (Object.keys(PHASE_NAMES) as (keyof Phases)[]).map((phase) => {
           const all = trials

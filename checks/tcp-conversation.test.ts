@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { tcpOptions } from "../common/config/checks/tcp.js";
 import { stepsOf, unescape } from "./tcp-conversation.js";
+import { fc } from "../test/support/properties.js";
 
 function finder(expect: unknown) {
   const [step] = stepsOf(tcpOptions.parse({ expect }));

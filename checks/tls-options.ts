@@ -7,7 +7,7 @@ import type { Address } from "../common/model/address.js";
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 
-/** The part of Node's TLS options that a check sets; undici's and ioredis's `tls` take the same. */
+/** The part of Node's TLS options that a check sets; undici's `tls` takes the same. */
 export type TlsMaterial = Pick<
   ConnectionOptions,
   "ca" | "cert" | "key" | "servername" | "rejectUnauthorized"

@@ -54,3 +54,8 @@ test("parseAttributes() refuses control characters before anything is sent", () 
     assert.throws(() => parseAttributes([word]), { code: "INVALID_ARGUMENT", message: /one line/ });
   }
 });
+
+test("parseAttributes() refuses the one name that would vanish on the way", () => {
+  assert.throws(() => parseAttributes(["__proto__=5"]), /"__proto__=5": no attribute can have that name/);
+  assert.deepEqual(parseAttributes(["constructor=5"]), { constructor: 5 });
+});

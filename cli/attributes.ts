@@ -6,7 +6,8 @@ export type AttributeValue = string | number | boolean;
 /**
  * Reads `weight=10 backup=true comment="the new one"`: numbers and true/false as such, the rest as text,
  * and so everything of an attribute that only text can be.
- * @throws ClusterduckError INVALID_ARGUMENT for what has no `=`, names an attribute twice or is not one line.
+ * @throws ClusterduckError INVALID_ARGUMENT for what has no `=`, names an attribute twice or as no object can,
+ * or is not one line.
  */
 export function parseAttributes(words: readonly string[]): Record<string, AttributeValue> {
   const attributes: Record<string, AttributeValue> = {};
@@ -24,6 +25,12 @@ export function parseAttributes(words: readonly string[]): Record<string, Attrib
       throw new ClusterduckError(
         "INVALID_ARGUMENT",
         `Invalid attribute ${JSON.stringify(word)}: a value is one line without control characters`,
+      );
+    }
+    if (name === "__proto__") {
+      throw new ClusterduckError(
+        "INVALID_ARGUMENT",
+        `Invalid attribute ${JSON.stringify(word)}: no attribute can have that name, use another one`,
       );
     }
     if (Object.hasOwn(attributes, name)) {

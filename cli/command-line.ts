@@ -4,7 +4,7 @@ import { ClusterduckError, messageOf } from "../common/errors.js";
 import { VERSION } from "../common/version.js";
 import { addAgentCommands } from "./commands/agents.js";
 import { addCheckCommands } from "./commands/checks.js";
-import { addCompletionCommands } from "./commands/completion.js";
+import { addCompletionCommands, COMPLETE_COMMAND } from "./commands/completion.js";
 import { addContextCommands } from "./commands/contexts.js";
 import { addCoordinatorCommands } from "./commands/coordinators.js";
 import { addConfigCommands } from "./commands/config.js";
@@ -115,6 +115,7 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
   addCompletionCommands(program, context);
   tellHelp(program);
   inheritSettings(program, io);
+  program.hook("preAction", (_program, command) => refuseEmptyWords(command));
   return program;
 }
 
@@ -125,6 +126,26 @@ function inheritSettings(command: Command, io: CliIo): void {
     tellHelp(child);
     inheritSettings(child, io);
   }
+}
+
+/** Options that may be empty: text for people. */
+const MAY_BE_EMPTY = new Set(["reason"]);
+
+/**
+ * An empty word is a variable of a script that was never set. Taken as "none given" it would widen what the
+ * command is about: all clusters, or the server of somebody else.
+ * @throws ClusterduckError INVALID_ARGUMENT
+ */
+function refuseEmptyWords(command: Command): void {
+  if (command.name() === COMPLETE_COMMAND) return;
+  const names = command.registeredArguments.map((argument) => argument.name());
+  const empty = command.args.findIndex((word) => word === "");
+  const [option] = Object.entries(command.optsWithGlobals()).find(
+    ([name, value]) => value === "" && !MAY_BE_EMPTY.has(name),
+  ) ?? [null];
+  if (empty === -1 && option === null) return;
+  const what = option === null ? `<${names[Math.min(empty, names.length - 1)]}>` : `--${option}`;
+  throw new ClusterduckError("INVALID_ARGUMENT", `${what} is empty: leave it out, or give it a value`);
 }
 
 /** A wrong command line is answered as every other error is: with the next command. */

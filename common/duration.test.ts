@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { formatDuration, LONGEST_DURATION_MS, parseDuration } from "./duration.js";
 import { ClusterduckError } from "./errors.js";
+import { fc } from "../test/support/properties.js";
 
 test("parseDuration() reads the seed's durations and bare milliseconds", () => {
   const read: readonly (readonly [string | number, number])[] = [

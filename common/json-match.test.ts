@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { compileJsonMatcher, jsonMismatch, parseJsonPath } from "./json-match.js";
+import { fc } from "../test/support/properties.js";
 
 const DOCUMENT = {
   state: "ready",

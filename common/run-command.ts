@@ -22,6 +22,8 @@ export type CommandRequest = {
   readonly gid?: number;
   /** Ends it like a timeout. */
   readonly signal?: AbortSignal;
+  /** Told at once when it runs: its pid, which is also its process group. */
+  readonly onStarted?: (pid: number) => void;
 };
 
 export type CommandOutcome = {
@@ -68,6 +70,7 @@ export function runCommand(request: CommandRequest): Promise<CommandOutcome> {
       resolve({ kind: "notStarted", error: messageOf(thrown), output: "", durationMs: 0 });
       return;
     }
+    if (child.pid !== undefined) request.onStarted?.(child.pid);
     let ended: "timedOut" | "aborted" | null = null;
     let kill: NodeJS.Timeout | undefined;
     const end = (cause: "timedOut" | "aborted"): void => {

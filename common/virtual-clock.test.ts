@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { VirtualClock } from "./virtual-clock.js";
+import { fc, runs } from "../test/support/properties.js";
 
 test("timers run in the order of their due times, equal ones in the order they were set", async () => {
   await fc.assert(
@@ -19,7 +19,7 @@ test("timers run in the order of their due times, equal ones in the order they w
       assert.equal(ran.length, delays.length);
       assert.equal(clock.pendingTimers, 0);
     }),
-    { numRuns: 30 },
+    runs(30),
   );
 });
 

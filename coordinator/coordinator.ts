@@ -1,6 +1,8 @@
-import { isDeepStrictEqual } from "node:util";
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../common/clock.js";
+import { CONFIG_LIMITS } from "../common/config/defaults.js";
 import { parseConfigText } from "../common/config/load.js";
 import { createGrpcServer } from "../common/grpc/server.js";
 import { messageOf } from "../common/errors.js";
@@ -73,6 +75,8 @@ export type RunningCoordinator = {
   readonly stop: () => Promise<void>;
 };
 
+/** What a message holds beside a configuration's text, bytes. */
+const MESSAGE_FRAME_BYTES = 64 * 1024;
 /** How long running triggers may go on when the coordinator stops, milliseconds. */
 const TRIGGER_GRACE_MS = 5_000;
 
@@ -223,6 +227,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       clock: leaderTime,
       logger: logger.child("triggers"),
       env: options.env,
+      dir: join(config.dataDir, "runs"),
     });
     closers.push(() => triggers.stop(TRIGGER_GRACE_MS));
     closers.push(
@@ -270,6 +275,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         forwardToLeader(control, { ...leaderCalls({ log, peers, clock, watch }), id: config.id }),
       ],
       tls,
+      // What a file may say, duckctl may apply.
+      messageBytesMax: CONFIG_LIMITS.fileBytes + MESSAGE_FRAME_BYTES,
     });
     grpcAddress = server.address;
     advertised = advertisedAddress({

@@ -3,15 +3,22 @@ import type { AgentConfig, CoordinatorConfig, FileConfig } from "../common/confi
 /** Names in the file where they are not the model's own in snake case. */
 const NAMES_IN_FILE: Readonly<Record<string, string>> = { grpc: "listen" };
 
+/** What of the agent's section a running embedded agent cannot take; all else of it takes effect at once. */
+type AgentStartSettings = Pick<AgentConfig, "id" | "stateDir" | "execChecks" | "tls">;
+
 /** What of a coordinator's file its process takes at its start only. */
 export type ProcessSettings = {
   readonly coordinator: CoordinatorConfig;
-  /** A coordinator alone takes the commands of exec checks from it; the embedded form everything. */
-  readonly agent: Partial<AgentConfig>;
+  /** A coordinator alone takes only the commands of exec checks from it. */
+  readonly agent: Partial<AgentStartSettings>;
 };
 
 export function settingsOf({ coordinator, agent }: FileConfig, hasAgent: boolean): ProcessSettings {
-  return { coordinator, agent: hasAgent ? agent : { execChecks: agent.execChecks } };
+  return { coordinator, agent: hasAgent ? agentStartSettings(agent) : { execChecks: agent.execChecks } };
+}
+
+export function agentStartSettings({ id, stateDir, execChecks, tls }: AgentConfig): AgentStartSettings {
+  return { id, stateDir, execChecks, tls };
 }
 
 /** The settings that differ, as the file names them: they need a restart. */

@@ -14,6 +14,8 @@ const PROGRAMS = {
   "duck-agent": "agent/program.ts",
   "duck-coordinator": "coordinator/program.ts",
   duckctl: "cli/program.ts",
+  // Started by duck-coordinator, not by people.
+  "duck-trigger-keeper": "coordinator/triggers/keeper-program.ts",
 };
 
 /** What CommonJS modules inside the bundles expect to find. */

@@ -2,13 +2,16 @@ import type { Clock } from "../../common/clock.js";
 import type { ProxyTargetConfig } from "../../common/config/model.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import type { Applier, ApplierFactory, ApplyOutcome, Bundle } from "../applier.js";
+import { blindnessOf } from "./blind.js";
 import { checksumOf, compose, readDisk } from "./desired.js";
+import { fileOwner } from "./file-owner.js";
 import { memoryStore } from "./memory.js";
+import type { ApplierMemory } from "./memory.js";
 import { isOlder, newestWins } from "./newest-wins.js";
 import { createProxyLink } from "./proxy-link.js";
 import { readOrNull } from "./replace-file.js";
 import { changeProxy } from "./change.js";
-import type { Result } from "./change.js";
+import type { Result } from "./change-parts.js";
 import { readConfiguration } from "./server-lines.js";
 import { runningStructure } from "./running-structure.js";
 
@@ -37,6 +40,7 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
   const { balancer, target, clock } = options;
   const store = memoryStore(options.stateDir, balancer, target.path);
   const link = createProxyLink(target);
+  const owner = fileOwner(target.path, options.stateDir, clock);
   const reloads = { lastMs: null as number | null };
 
   async function execute(bundle: Bundle, signal: AbortSignal): Promise<ApplyOutcome> {
@@ -64,12 +68,18 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
   }
 
   async function attempt(bundle: Bundle, signal: AbortSignal): Promise<Result> {
-    const [memory, onDisk] = await Promise.all([store.load(), readOrNull(target.path)]);
+    const memory = await store.load();
     if (isOlder(bundle.fencing, memory.fencing)) {
       const { term, index } = memory.fencing;
       const message = `Cannot apply generation ${bundle.generation} of term ${bundle.fencing.term}, index ${bundle.fencing.index}: term ${term}, index ${index} was applied already`;
       throw new ClusterduckError("CONFLICT", message);
     }
+    const rival = await owner.claim();
+    if (rival !== null) throw new ClusterduckError("CONFLICT", rival);
+    const onDisk = await readOrNull(target.path).catch(async (thrown: unknown) => {
+      await bringWithoutFile(bundle, memory);
+      throw thrown;
+    });
     const desired = compose(bundle, onDisk, target, memory);
     if (desired.kind === "refused") throw new ClusterduckError("CONFLICT", desired.problem);
     return changeProxy(
@@ -78,12 +88,20 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
     );
   }
 
+  /** Whatever is wrong with the file: a server that died gets no traffic. Lines within a user's file need that file. */
+  async function bringWithoutFile(bundle: Bundle, memory: ApplierMemory): Promise<void> {
+    if (options.mode === "marker") return;
+    const desired = compose(bundle, null, target, memory);
+    if (desired.kind === "composed") await link.bring(desired.facts.servers, []);
+  }
+
   async function observe(): Promise<{
     appliedGeneration: string;
     observedGeneration: string;
     error: string;
   }> {
     try {
+      await owner.renew();
       const [memory, onDisk] = await Promise.all([store.load(), readOrNull(target.path)]);
       const owned = options.mode === "marker" || memory.adopted !== null ? "markers" : "all";
       const disk = readDisk(onDisk, owned, memory);
@@ -93,7 +111,13 @@ export function createHaproxyApplier(options: HaproxyApplierOptions): Applier {
 
       const facts = readConfiguration(onDisk, owned);
       const sight = await link.look(facts.servers);
-      if (sight.kind === "unseen") return { appliedGeneration, observedGeneration: "", error: sight.problem };
+      if (sight.kind === "unseen") {
+        // A change has told of it already, as a warning; nothing else is wrong as long as HAProxy runs.
+        const blind = await blindnessOf(sight, target.reload, memory);
+        const isTold = memory.loaded?.checksum === checksumOf(onDisk) && memory.loaded.worker === null;
+        const error = isTold && blind !== null && blind.master !== null ? disk.error : sight.problem;
+        return { appliedGeneration, observedGeneration: "", error };
+      }
       const structure = runningStructure(sight.running, {
         memory,
         owned,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 
 import { findBlocks, replaceBlocks } from "./marker-block.js";
+import { fc } from "../../test/support/properties.js";
 
 const generation = "a".repeat(64);
 const web = new Map([["web", ["server a 10.0.0.1:80", "server b 10.0.0.2:80 disabled"]]]);

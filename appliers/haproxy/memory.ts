@@ -22,6 +22,8 @@ const memorySchema = z.object({
       structure: z.string(),
       /** The worker that was seen to run it; null when it could not be asked. */
       worker: z.string().nullable(),
+      /** That worker's master, for when HAProxy can no longer be asked; null when it is not known. */
+      master: z.object({ pid: z.number(), start: z.string(), boot: z.string() }).nullable().default(null),
     })
     .nullable(),
   /** What the validator has passed last: structure, program and files beside ours; empty: nothing. */

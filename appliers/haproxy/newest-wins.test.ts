@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { systemClock } from "../../common/clock.js";
-import type { ApplyOutcome, Bundle } from "../applier.js";
+import { bundleFixture, outcomeOf } from "../../test/support/delivery-fixtures.js";
+import type { Bundle } from "../applier.js";
 import { newestWins } from "./newest-wins.js";
 
 const signal = new AbortController().signal;
@@ -82,20 +83,5 @@ function harness(options: {
 }
 
 function bundle(index: number, isUrgent = false): Bundle {
-  const fencing = { term: 1, index };
-  return { balancer: "front", kind: "haproxy", generation: `g${index}`, files: [], fencing, isUrgent };
-}
-
-function outcomeOf({ balancer, generation, fencing }: Bundle): ApplyOutcome {
-  return {
-    balancer,
-    wantedGeneration: generation,
-    appliedGeneration: generation,
-    observedGeneration: generation,
-    error: "",
-    warnings: [],
-    method: "reload",
-    durationMs: 0,
-    fencing,
-  };
+  return bundleFixture(`g${index}`, { fencing: { term: 1, index }, isUrgent });
 }

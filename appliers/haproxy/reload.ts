@@ -5,6 +5,7 @@ import type { ReloadConfig } from "../../common/config/model.js";
 import { ClusterduckError, assertNever, messageOf } from "../../common/errors.js";
 import { runCommand } from "../../common/run-command.js";
 import { ask } from "./cli.js";
+import { pidIn } from "./master-process.js";
 
 export type ReloadOutcome =
   /** The proxy took the file, or (`isProven` false) was told to and cannot be asked. */
@@ -19,8 +20,10 @@ export type ReloadContext = {
   readonly clock: Clock;
   /** Ends the wait for a master that does not answer yet; a reload that was begun is seen through. */
   readonly signal: AbortSignal;
-  /** Identity of the worker that runs now; null when it cannot be asked. */
+  /** Identity of the worker that runs now; null when it cannot be known. */
   readonly worker: () => Promise<string | null>;
+  /** How long a new worker must last to be a proof. Milliseconds; 0 for one that answers. */
+  readonly settleMs: number;
 };
 
 /** Binding a port that is in use keeps HAProxy 2.6 busy for 2 s, and 10,000 servers take 2.5 s. */
@@ -126,8 +129,7 @@ async function reloadBySignal(path: string, context: ReloadContext): Promise<Rel
       problem: `Cannot read pid file "${path}": ${messageOf(text)}: is HAProxy running?`,
     };
   }
-  // A master may list its workers behind itself.
-  const pid = Number(/^\s*(\d+)/.exec(text)?.[1]);
+  const pid = pidIn(text);
   if (!(pid > 1)) return { kind: "notRunning", problem: `Pid file "${path}" holds no process id` };
   const before = await context.worker();
   try {
@@ -186,9 +188,13 @@ async function proveByWorker(before: string | null, context: ReloadContext): Pro
   const deadlineMs = context.clock.monotonicMs() + WORKER_MS;
   while (context.clock.monotonicMs() < deadlineMs) {
     const now = await context.worker();
-    if (now !== null && now !== before) return { kind: "reloaded", isProven: true };
+    if (now !== null && now !== before) {
+      if (context.settleMs > 0) await context.clock.sleep(context.settleMs);
+      if (context.settleMs === 0 || (await context.worker()) === now)
+        return { kind: "reloaded", isProven: true };
+    }
     await context.clock.sleep(POLL_MS);
   }
-  const problem = `HAProxy's worker ${before} still runs ${WORKER_MS / 1_000} s after the reload: its log says why`;
+  const problem = `HAProxy still runs its old worker ${WORKER_MS / 1_000} s after the reload: its log says why`;
   return { kind: "rejected", problem };
 }

@@ -1,5 +1,5 @@
-import { open, readFile, realpath, rename, stat, unlink } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { open, readFile, readlink, realpath, rename, stat, unlink } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
 
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 
@@ -16,6 +16,10 @@ export type StagedFile = {
 /** Reads a file; null when there is none. @throws ClusterduckError DISK_FAILED. */
 export async function readOrNull(path: string): Promise<string | null> {
   try {
+    const found = await stat(path);
+    // Reading from a pipe or a device may never end.
+    if (!found.isFile() && !found.isDirectory())
+      throw new Error("it is no ordinary file: remove what stands there, or change the path");
     return await readFile(path, "utf8");
   } catch (thrown) {
     if (hasCode(thrown, "ENOENT")) return null;
@@ -34,13 +38,20 @@ export async function readOrNull(path: string): Promise<string | null> {
  */
 export async function stageFile(path: string, text: string, modeWhenNew: number): Promise<StagedFile> {
   try {
-    const target = await realpath(path).catch((thrown: unknown) => {
-      if (hasCode(thrown, "ENOENT")) return path;
-      throw thrown;
-    });
-    return await stage(target, text, modeWhenNew);
+    return await stage(await realPlaceOf(path), text, modeWhenNew);
   } catch (thrown) {
     throw failure(path, thrown);
+  }
+}
+
+/** Where a path leads, also when nothing stands there yet. */
+async function realPlaceOf(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (thrown) {
+    if (!hasCode(thrown, "ENOENT")) throw thrown;
+    const link = await readlink(path).catch(() => null);
+    return link === null ? path : realPlaceOf(resolve(dirname(path), link));
   }
 }
 
@@ -105,6 +116,7 @@ function failure(path: string, thrown: unknown): ClusterduckError {
 
 /** To follow the system's words; empty when there is nothing to add. */
 function whatHelps(path: string, thrown: unknown): string {
+  if (hasCode(thrown, "ELOOP")) return ": the symbolic link leads back to itself, make it lead to a file";
   if (hasCode(thrown, "EISDIR")) return ": give the path of a file, this is a directory";
   if (hasCode(thrown, "ENOENT") || hasCode(thrown, "ENOTDIR"))
     return `: make the directory "${dirname(path)}", or change the path`;

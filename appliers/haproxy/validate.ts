@@ -41,10 +41,7 @@ export async function validateConfiguration(options: {
           problem: `HAProxy would not start with "${path}": it binds no address; add a frontend with a bind`,
         };
       }
-      return {
-        kind: "invalid",
-        problem: `HAProxy refuses the configuration: ${summaryOf(output) || `exit code ${outcome.code}`}`,
-      };
+      return { kind: "invalid", problem: refusalOf(program, outcome.code, output) };
     case "notStarted":
       return {
         kind: "invalid",
@@ -73,6 +70,14 @@ function linesOf(output: string, level: string): readonly string[] {
     .split("\n")
     .filter((line) => line.includes(level))
     .map((line) => line.replace(/^\[\w+\]\s*\(\d+\)\s*:\s*(config\s*:\s*)?/, "").trim());
+}
+
+/** Without an alert it was not HAProxy that spoke, or not about the configuration. */
+function refusalOf(program: string, code: number, output: string): string {
+  const summary = summaryOf(output);
+  if (summary !== "") return `HAProxy refuses the configuration: ${summary}`;
+  const words = output.trim() === "" ? "" : `: ${output.trim().split("\n").slice(-3).join("; ")}`;
+  return `"${program} -c" ended with exit code ${code} and no reason of HAProxy's${words}; is "program" HAProxy?`;
 }
 
 function summaryOf(output: string): string {

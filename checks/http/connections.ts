@@ -1,5 +1,6 @@
-import { HttpConnection } from "./connection.js";
-import type { ConnectionOptions } from "./connection.js";
+import type { ConnectionOptions, HttpConnection } from "./connection.js";
+import { Http1Connection } from "./http1-connection.js";
+import { UndiciConnection } from "./undici-connection.js";
 
 /** One in use and one standing by for a run that overlaps it. More are closed after use. */
 const IDLE_MAX = 2;
@@ -26,7 +27,7 @@ export class Connections {
 
   /** A connection that was not used before. */
   fresh(): HttpConnection {
-    const connection = new HttpConnection({ ...this.#options, onLost: (answers) => this.#lost(answers) });
+    const connection = openConnection({ ...this.#options, onLost: (answers) => this.#lost(answers) });
     this.#open.add(connection);
     if (this.#isClosed) connection.close();
     return connection;
@@ -62,4 +63,10 @@ export class Connections {
     this.#isKeptAlive = answers > 1;
     if (isNews) this.#onLost();
   }
+}
+
+/** HTTP/2, and what is only chosen in the TLS handshake, is a client's work; the usual HTTP/1.1 needs none. */
+function openConnection(options: ConnectionOptions): HttpConnection {
+  const isHttp1 = options.version === "1.1" || (options.version === "auto" && !options.isTls);
+  return isHttp1 ? new Http1Connection(options) : new UndiciConnection(options);
 }

@@ -4,6 +4,7 @@ import { checkServerIdentity, connect as connectTls } from "node:tls";
 import type { TLSSocket } from "node:tls";
 import type { TlsOption } from "../../common/config/checks/parts.js";
 import type { Address } from "../../common/model/address.js";
+import { sharedReads } from "../shared-reads.js";
 import { loadTls } from "../tls-options.js";
 import { sniOf } from "./target.js";
 import type { Target } from "./target.js";
@@ -26,14 +27,19 @@ export type Dialled = {
 
 /**
  * Connects to the node, with TLS when the target has it. Files are read for each connection, and no TLS
- * session is resumed: a renewed or exchanged certificate must be seen.
+ * session is resumed: a renewed or exchanged certificate must be seen. `onBytes` gets what is received and keeps
+ * nothing of it; without it the socket is read as a stream.
  * @throws the socket's error, the signal's reason, or ClusterduckError CONFIG_UNREADABLE.
  */
-export async function dial(options: DialOptions, signal: AbortSignal): Promise<Dialled> {
+export async function dial(
+  options: DialOptions,
+  signal: AbortSignal,
+  onBytes: ((bytes: Buffer) => void) | null = null,
+): Promise<Dialled> {
   const { address, target } = options;
   const where = address.kind === "unix" ? { path: address.path } : { host: address.host, port: address.port };
   if (!target.isTls) {
-    const socket = connectPlain(where);
+    const socket = connectPlain(onBytes === null ? where : { ...where, onread: sharedReads(onBytes) });
     socket.setNoDelay(true);
     await established(socket, "connect", signal);
     return { socket, certificateEndMs: null };
@@ -50,6 +56,7 @@ export async function dial(options: DialOptions, signal: AbortSignal): Promise<D
     ALPNProtocols: [...options.alpn],
   });
   socket.setNoDelay(true);
+  if (onBytes !== null) socket.on("data", onBytes);
   await established(socket, "secureConnect", signal);
   return { socket, certificateEndMs: certificateEnd(socket) };
 }

@@ -1,5 +1,3 @@
-import type { Dispatcher } from "undici";
-
 /** What came of one request. */
 export type Exchange =
   | {
@@ -24,8 +22,8 @@ export type BodyLimits = {
 
 const EMPTY = Buffer.alloc(0);
 
-/** Takes what undici reads of one answer, and no more of it than was allowed. */
-export class ExchangeHandler implements Dispatcher.DispatchHandler {
+/** What has been seen of one exchange so far; tells its end once, and keeps no more of a body than was allowed. */
+export class ExchangeState {
   readonly #limits: BodyLimits;
   readonly #settle: (exchange: Exchange) => void;
   #phase: Phase = "connecting";
@@ -40,40 +38,40 @@ export class ExchangeHandler implements Dispatcher.DispatchHandler {
     this.#settle = settle;
   }
 
-  onRequestStart(): void {
+  /** Connected, and the request is on its way. */
+  isSent(): void {
     this.#phase = "waiting";
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-  ): void {
+  /** The headers of the answer have come. */
+  begin(status: number, location: string | null): void {
     this.#phase = "reading";
-    if (status < 200) return;
     this.#status = status;
-    const location = headers["location"];
-    this.#location = (Array.isArray(location) ? location[0] : location) ?? null;
+    this.#location = location;
   }
 
-  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  /** Takes a part of the body, which belongs to the caller again afterwards. */
+  take(chunk: Buffer): void {
     const room = this.#limits.maxBodyBytes - this.#bytesRead;
     this.#bytesRead += chunk.length;
-    if (this.#limits.isBodyWanted && room > 0)
-      this.#chunks.push(chunk.length > room ? chunk.subarray(0, room) : chunk);
+    if (this.#limits.isBodyWanted && room > 0) this.#chunks.push(Buffer.from(chunk.subarray(0, room)));
     if (chunk.length > room) this.#answered(true);
   }
 
-  onResponseEnd(): void {
+  end(): void {
     this.#answered(false);
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    this.#finish({ kind: "broken", error, hasAnswerBegun: this.#phase === "reading" });
+  break(error: unknown, hasAnswerBegun: boolean): void {
+    this.#finish({ kind: "broken", error, hasAnswerBegun });
   }
 
   abort(): void {
     this.#finish({ kind: "aborted", phase: this.#phase, bytesRead: this.#bytesRead });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
   }
 
   #answered(isTruncated: boolean): void {

@@ -7,6 +7,26 @@ export class ProtocolError extends Error {
   readonly code = "PROTOCOL";
 }
 
+/** The node's headers do not end where those of any service do. */
+export class HeadersTooLargeError extends Error {
+  override readonly name = "HeadersTooLargeError";
+  readonly code = "HPE_HEADER_OVERFLOW";
+
+  constructor(maxBytes: number) {
+    super(`the headers are longer than ${maxBytes} bytes`);
+  }
+}
+
+/** The node closed the connection in an orderly way before its answer had ended. */
+export class PeerClosedError extends Error {
+  override readonly name = "PeerClosedError";
+  readonly code = "ERR_SOCKET_CLOSED";
+
+  constructor() {
+    super("the service closed the connection");
+  }
+}
+
 /** The observation of a failed exchange: what sockets say, and what HTTP/2 and our own rules add. */
 export function observationOfHttpError(error: unknown, latencyMs: number): Observation {
   const code = codeOf(error);
@@ -21,6 +41,7 @@ export function observationOfHttpError(error: unknown, latencyMs: number): Obser
 /** The peer closed or reset the connection before anything of the answer came. */
 export function isClosedByPeer(error: unknown): boolean {
   return [
+    "ERR_SOCKET_CLOSED",
     "UND_ERR_SOCKET",
     "ECONNRESET",
     "EPIPE",

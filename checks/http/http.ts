@@ -3,16 +3,16 @@ import type { HttpOptions } from "../../common/config/checks/http.js";
 import { systemClock } from "../../common/clock.js";
 import type { Clock } from "../../common/clock.js";
 import { nodeKey } from "../../common/model/node.js";
-import type { Observation } from "../../common/model/observation.js";
+import type { Facts, Observation } from "../../common/model/observation.js";
 import type { Check, CheckContext } from "../check.js";
 import { parseOptions } from "../parse-options.js";
 import { createAuthorization } from "./authorization.js";
 import type { Authorization } from "./authorization.js";
 import { judgeExpiry } from "./certificate.js";
-import type { HttpConnection } from "./connection.js";
+import type { HttpConnection, HttpRequest } from "./connection.js";
 import { Connections } from "./connections.js";
 import { dial } from "./dial.js";
-import type { Exchange } from "./exchange.js";
+import type { BodyLimits, Exchange } from "./exchange.js";
 import { countRun, endLook, initialFreshLook, judgeFreshLook } from "./fresh-look.js";
 import type { FreshJudgement, FreshLook } from "./fresh-look.js";
 import { isClosedByPeer, observationOfHttpError } from "./http-errors.js";
@@ -37,9 +37,12 @@ class HttpCheck implements Check {
   readonly #target: Target;
   readonly #expectation: Expectation;
   readonly #authorization: Authorization;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #request: HttpRequest;
+  readonly #limits: BodyLimits;
   readonly #connections: Connections;
   #freshLook: FreshLook;
+  #factsStatus = 0;
+  #facts: Facts = {};
 
   constructor({ address, node, config, onConnectionLost }: CheckContext, options: HttpOptions, clock: Clock) {
     this.#options = options;
@@ -49,14 +52,18 @@ class HttpCheck implements Check {
     this.#target = target;
     this.#expectation = compileExpectation(options);
     this.#authorization = createAuthorization(options, clock);
-    this.#headers = headersOf(options, target);
+    const headers = headersOf(options, target);
+    this.#request = { method: options.method, path: target.path, headers, body: options.body ?? null };
+    const { body, maxBodyBytes } = this.#expectation;
+    this.#limits = { isBodyWanted: body !== null, maxBodyBytes };
     const version = options.http_version;
     const alpn = version === "1.1" ? ["http/1.1"] : version === "2" ? ["h2"] : ["h2", "http/1.1"];
     this.#connections = new Connections(
       {
         isTls: target.isTls,
         version,
-        dial: (signal) => dial({ address, target, tls: options.tls, alpn }, signal),
+        clock,
+        dial: (signal, onBytes) => dial({ address, target, tls: options.tls, alpn }, signal, onBytes),
       },
       onConnectionLost,
     );
@@ -103,17 +110,18 @@ class HttpCheck implements Check {
   async #look(connection: HttpConnection, signal: AbortSignal): Promise<Observation> {
     const startMs = this.#clock.monotonicMs();
     const elapsedMs = () => this.#clock.monotonicMs() - startMs;
-    let headers = this.#headers;
+    let request = this.#request;
     try {
       const authorization = this.#authorization();
       const value = typeof authorization === "object" ? await authorization : authorization;
-      if (value !== undefined) headers = { authorization: value, ...headers };
+      if (value !== undefined)
+        request = { ...request, headers: { authorization: value, ...request.headers } };
     } catch (thrown) {
       return observationOfHttpError(thrown, elapsedMs());
     }
     const socketsBefore = connection.sockets;
-    let result = await this.#follow(connection, headers, signal);
-    if (isKeepAliveRace(result, connection)) result = await this.#follow(connection, headers, signal);
+    let result = await this.#follow(connection, request, signal);
+    if (isKeepAliveRace(result, connection)) result = await this.#follow(connection, request, signal);
     // A new connection speaks for itself: doubts about new connections are no evidence against it.
     const isNew = connection.sockets !== socketsBefore;
     const fresh = isNew ? NO_DOUBT : judgeFreshLook(this.#freshLook);
@@ -126,20 +134,12 @@ class HttpCheck implements Check {
   }
 
   /** Asks, and follows redirects on the same node. */
-  async #follow(
-    connection: HttpConnection,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Promise<Exchange> {
-    const { redirects, body } = this.#options;
-    let request = { method: this.#options.method, path: this.#target.path, headers, body: body ?? null };
-    const limits = {
-      isBodyWanted: this.#expectation.body !== null,
-      maxBodyBytes: this.#expectation.maxBodyBytes,
-    };
+  async #follow(connection: HttpConnection, first: HttpRequest, signal: AbortSignal): Promise<Exchange> {
+    const { redirects } = this.#options;
+    let request = first;
     let target = this.#target;
     for (let followed = 0; ; followed++) {
-      const exchange = await connection.exchange(request, limits, signal);
+      const exchange = await connection.exchange(request, this.#limits, signal);
       if (exchange.kind !== "answered" || followed >= redirects) return exchange;
       if (!isRedirect(exchange.status) || exchange.location === null) return exchange;
       const next = redirectedTarget(target, exchange.location);
@@ -147,6 +147,15 @@ class HttpCheck implements Check {
       target = next;
       request = { ...request, ...redirectedMethod(request, exchange.status), path: next.path };
     }
+  }
+
+  /** The same object as long as the status stays: thousands of answers a second say the same. */
+  #factsOf(status: number): Facts {
+    if (status !== this.#factsStatus) {
+      this.#factsStatus = status;
+      this.#facts = { status: String(status) };
+    }
+    return this.#facts;
   }
 
   #observe(
@@ -179,7 +188,7 @@ class HttpCheck implements Check {
           : fresh.kind === "degraded"
             ? { reason: fresh.reason, detail: fresh.detail }
             : null,
-      facts: { status: String(result.status) },
+      facts: this.#factsOf(result.status),
     });
   }
 }

@@ -8,13 +8,15 @@ import {
 import type { Check, CheckContext } from "../check.js";
 import { parseOptions } from "../parse-options.js";
 import type { RedisConnection } from "./connection.js";
+import { encodeCommand } from "./encode-command.js";
 import { findingOfError, type Finding } from "./replies.js";
 import { RedisSession } from "./session.js";
 import { guardWrites, isWriteCommand } from "./write-pause.js";
 
 type Step = {
+  /** In upper case. */
   readonly name: string;
-  readonly args: readonly string[];
+  readonly bytes: Buffer;
   readonly text: string;
   /** Why a reply is not the expected one; null: it is. */
   readonly mismatch: (reply: unknown) => string | null;
@@ -44,8 +46,8 @@ export function createBasicCheck(context: CheckContext, clock: Clock = systemClo
 async function runSteps(connection: RedisConnection, steps: readonly Step[]): Promise<Finding> {
   const only = steps.length === 1 ? steps[0] : undefined;
   // The usual single PING, without what a list of commands needs.
-  if (only !== undefined) return judge(only, await connection.send(only.name, only.args));
-  const replies = await Promise.allSettled(steps.map((step) => connection.send(step.name, step.args)));
+  if (only !== undefined) return judge(only, await connection.sendBytes(only.bytes));
+  const replies = await Promise.allSettled(steps.map((step) => connection.sendBytes(step.bytes)));
   let first: Finding = { outcome: "passed" };
   for (const [index, reply] of replies.entries()) {
     const step = steps[index] as Step;
@@ -70,8 +72,12 @@ function toStep(command: BasicOptions["commands"][number]): Step {
   const words = Array.isArray(command) ? command : command.command;
   const expected = Array.isArray(command) ? undefined : command.expect;
   const [name = "PING", ...args] = words;
-  // ioredis reshapes replies of commands in lower case (HGETALL to an object).
-  return { name: name.toUpperCase(), args, text: name, mismatch: matcherOf(expected) };
+  return {
+    name: name.toUpperCase(),
+    bytes: encodeCommand(name, args),
+    text: name,
+    mismatch: matcherOf(expected),
+  };
 }
 
 function matcherOf(expected: BasicExpectation | undefined): Step["mismatch"] {

@@ -1,9 +1,12 @@
-import { Redis, type RedisOptions } from "ioredis";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
 import type { Address } from "../../common/model/address.js";
+import { sharedReads } from "../shared-reads.js";
 import type { TlsMaterial } from "../tls-options.js";
-import { ConnectionError, isReplyError, toConnectionError } from "./connection-error.js";
-import { guardReplies } from "./reply-guard.js";
+import { ConnectionError, toConnectionError } from "./connection-error.js";
+import { encodeCommand } from "./encode-command.js";
 import { isRefusalToConnect } from "./replies.js";
+import { ReplyError, ReplyReader, type Reply } from "./reply-reader.js";
 
 export type RedisEndpoint = {
   readonly address: Address;
@@ -18,21 +21,25 @@ const CLIENT_NAME = "clusterduck-check";
 /** A connect that nobody gives up on ends by itself after this long. */
 const CONNECT_LIMIT_MS = 30_000;
 
+/** Somebody who waits for a reply. */
+type Waiter = { readonly resolve: (reply: Reply) => void; readonly reject: (error: Error) => void };
+
 /**
- * One connection to one Redis. ioredis must neither hide nor mend anything here: it does not reconnect,
- * queue, resend, or wait for a server that is loading, and the handshake is ours, because ioredis prints
- * a needless password to the console and goes on after a failed SELECT.
+ * One connection to one Redis, as thin as a check needs it: it neither hides nor mends anything, so it does not
+ * reconnect, queue, resend, or wait for a server that is loading. RESP2, because HELLO would only add to the
+ * handshake, and old servers and proxies do not know it.
  */
 export class RedisConnection {
   readonly #load: () => Promise<RedisEndpoint>;
   readonly #onIdleLoss: () => void;
-  readonly #guard = guardReplies((error) => this.#fail(error));
-  #redis: Redis | null = null;
+  readonly #reader = new ReplyReader((reply) => this.#onReply(reply));
+  /** In the order of their commands, which is that of the replies. */
+  #waiters: Waiter[] = [];
+  #socket: Socket | null = null;
   #opening: Promise<void> | null = null;
   #failure: ConnectionError | null = null;
   #isOpen = false;
   #isEnded = false;
-  #pending = 0;
   /** What the service said in the handshake that does not keep it from serving. */
   warning: string | null = null;
 
@@ -52,7 +59,7 @@ export class RedisConnection {
 
   /** Replies that are still due. */
   get pending(): number {
-    return this.#pending;
+    return this.#waiters.length;
   }
 
   get isEnded(): boolean {
@@ -73,39 +80,34 @@ export class RedisConnection {
    * Sends one command of an open connection. Replies come in the order of sending.
    * @throws ConnectionError, or the server's ReplyError.
    */
-  async send(name: string, args: readonly string[]): Promise<unknown> {
-    if (this.#redis === null || this.#isEnded || this.#failure !== null) throw this.#whyBroken();
-    if (this.#pending === 0) this.#guard.reset();
-    this.#pending++;
-    try {
-      return await this.#redis.call(name, ...args);
-    } catch (thrown) {
-      if (isReplyError(thrown)) throw thrown;
-      throw this.#whyBroken();
-    } finally {
-      this.#pending--;
-    }
+  send(name: string, args: readonly string[]): Promise<Reply> {
+    return this.sendBytes(encodeCommand(name, args));
+  }
+
+  /** The same for a command that is sent again and again, encoded once. */
+  sendBytes(command: Buffer): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const socket = this.#socket;
+      if (socket === null || this.#isEnded || this.#failure !== null) return reject(this.#whyBroken());
+      if (this.#waiters.length === 0) this.#reader.resetLimit();
+      this.#waiters.push({ resolve, reject });
+      socket.write(command);
+    });
   }
 
   /** Ends the connection at once; whoever waits for a reply gets a ConnectionError. Idempotent. */
   destroy(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    if (this.#redis === null) return;
-    this.#redis.disconnect();
-    // Absent until ioredis has made it, whatever its type says.
-    (this.#redis.stream as RedisConnectionStream | undefined)?.destroy();
+    this.#socket?.destroy();
+    this.#rejectAll();
   }
 
   async #connect(): Promise<void> {
     try {
       const endpoint = await this.#load();
       if (this.#isEnded) throw this.#whyBroken();
-      const redis = this.#start(endpoint);
-      await redis.connect().catch(() => {
-        throw this.#whyBroken();
-      });
-      redis.stream.prependListener("data", this.#guard.onData);
+      await this.#start(endpoint);
       await this.#greet(endpoint);
       if (this.#failure !== null) throw this.#failure;
       this.#isOpen = true;
@@ -115,16 +117,66 @@ export class RedisConnection {
     }
   }
 
-  #start(endpoint: RedisEndpoint): Redis {
-    const redis = new Redis(optionsOf(endpoint));
-    this.#redis = redis;
-    redis.on("error", (error: Error) => this.#fail(toConnectionError(error)));
-    redis.on("end", () => {
-      const isIdleLoss = this.isOpen && this.#pending === 0;
-      this.#isEnded = true;
-      if (isIdleLoss) this.#onIdleLoss();
+  /** Resolves when commands can be sent. */
+  #start({ address, tls }: RedisEndpoint): Promise<void> {
+    const where =
+      address.kind === "tcp" ? { host: address.host, port: address.port } : { path: address.path };
+    const onBytes = (bytes: Buffer): void => this.#onBytes(bytes);
+    const socket =
+      tls === undefined
+        ? connect({ ...where, onread: sharedReads(onBytes) })
+        : connectTls({ ...where, ...tls }).on("data", onBytes);
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setTimeout(CONNECT_LIMIT_MS, () =>
+      this.#fail(toConnectionError(Object.assign(new Error("connect ETIMEDOUT"), { code: "ETIMEDOUT" }))),
+    );
+    socket.on("error", (error) => (this.#failure ??= toConnectionError(error)));
+    socket.on("end", () => socket.destroy());
+    return new Promise((resolve, reject) => {
+      socket.once(tls === undefined ? "connect" : "secureConnect", () => {
+        socket.setTimeout(0);
+        resolve();
+      });
+      socket.once("close", () => {
+        this.#onClose();
+        reject(this.#whyBroken());
+      });
     });
-    return redis;
+  }
+
+  #onBytes(bytes: Buffer): void {
+    if (this.#isEnded) return;
+    try {
+      this.#reader.push(bytes);
+    } catch (thrown) {
+      // Nothing that it says can be trusted any more.
+      this.#fail(toConnectionError(thrown));
+    }
+  }
+
+  #onReply(reply: Reply): void {
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) {
+      // How a server with too many clients says so.
+      const text = reply instanceof ReplyError ? reply.message : JSON.stringify(reply).slice(0, 120);
+      throw new ConnectionError("protocol", text);
+    }
+    if (reply instanceof ReplyError) waiter.reject(reply);
+    else waiter.resolve(reply);
+  }
+
+  #onClose(): void {
+    const isIdleLoss = this.isOpen && this.#waiters.length === 0;
+    this.#isEnded = true;
+    this.#rejectAll();
+    if (isIdleLoss) this.#onIdleLoss();
+  }
+
+  #rejectAll(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const { reject } of waiters) reject(this.#whyBroken());
   }
 
   async #greet({ username, password, database }: RedisEndpoint): Promise<void> {
@@ -137,7 +189,7 @@ export class RedisConnection {
     steps.push(
       this.send("CLIENT", ["SETNAME", CLIENT_NAME]).catch((thrown: unknown) => {
         // A name that the server does not take is no reason to judge it, unless it takes no client at all.
-        if (isReplyError(thrown) && isRefusalToConnect(thrown.message)) throw thrown;
+        if (!(thrown instanceof ReplyError) || isRefusalToConnect(thrown.message)) throw thrown;
       }),
     );
     const results = await Promise.allSettled(steps);
@@ -148,39 +200,19 @@ export class RedisConnection {
   /** A password where none is needed: the service works, and its operator should know. */
   #tolerateOpenServer(thrown: unknown): void {
     const isNeedless =
-      isReplyError(thrown) && /without any password configured|no password is set/.test(thrown.message);
+      thrown instanceof ReplyError &&
+      /without any password configured|no password is set/.test(thrown.message);
     if (!isNeedless) throw thrown;
     this.warning = "the check has a password, but the server needs none";
   }
 
   #fail(error: ConnectionError): void {
     this.#failure ??= error;
-    // A socket's error is followed by its close; after anything else nothing it says can be trusted.
-    if (error.kind !== "socket") this.destroy();
+    this.destroy();
   }
 
-  /** The first cause known, rather than ioredis's "Connection is closed". */
+  /** The first cause known. */
   #whyBroken(): ConnectionError {
     return this.#failure ?? new ConnectionError("closed", "the service closed the connection");
   }
-}
-
-type RedisConnectionStream = Redis["stream"];
-
-function optionsOf({ address, tls }: RedisEndpoint) {
-  return {
-    ...(address.kind === "tcp" ? { host: address.host, port: address.port } : { path: address.path }),
-    ...(tls === undefined ? {} : { tls }),
-    lazyConnect: true,
-    enableReadyCheck: false,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    autoResubscribe: false,
-    disableClientInfo: true,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-    connectTimeout: CONNECT_LIMIT_MS,
-    // RESP2: HELLO would only add to the handshake, and old servers and proxies do not know it.
-    protocol: 2,
-  } as const satisfies RedisOptions;
 }

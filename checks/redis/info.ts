@@ -2,11 +2,12 @@ import { systemClock, type Clock } from "../../common/clock.js";
 import { infoOptions, type InfoOptions } from "../../common/config/checks/info.js";
 import type { Check, CheckContext } from "../check.js";
 import { parseOptions } from "../parse-options.js";
-import { ConnectionError, isReplyError } from "./connection-error.js";
+import { ConnectionError } from "./connection-error.js";
 import type { RedisConnection } from "./connection.js";
 import { numberOf, parseInfo, type InfoFields } from "./info-text.js";
 import { judgeInfo } from "./judge-info.js";
 import { findingOfError, type Finding } from "./replies.js";
+import { ReplyError } from "./reply-reader.js";
 import { parseRole, roleFromInfo, type RedisRole } from "./role.js";
 import { RoundTrips } from "./round-trips.js";
 import { RedisSession } from "./session.js";
@@ -67,7 +68,7 @@ async function look(connection: RedisConnection, options: InfoOptions): Promise<
 
 function roleOf(reply: PromiseSettledResult<unknown>, fields: InfoFields): RedisRole {
   if (reply.status === "fulfilled") return parseRole(reply.value);
-  if (isReplyError(reply.reason)) return roleFromInfo(fields);
+  if (reply.reason instanceof ReplyError) return roleFromInfo(fields);
   throw reply.reason;
 }
 
@@ -80,7 +81,7 @@ async function minReplicas(connection: RedisConnection, fields: InfoFields): Pro
     return Number.isInteger(value) ? value : null;
   } catch (thrown) {
     // CONFIG is often forbidden; then only "none at all" is noticed.
-    if (isReplyError(thrown)) return null;
+    if (thrown instanceof ReplyError) return null;
     throw thrown;
   }
 }
@@ -90,7 +91,7 @@ async function writeCanary(connection: RedisConnection, key: string, passed: Fin
     await connection.send("SET", [key, "clusterduck", "EX", String(CANARY_TTL_SECONDS)]);
     return passed;
   } catch (thrown) {
-    if (!isReplyError(thrown)) throw thrown;
+    if (!(thrown instanceof ReplyError)) throw thrown;
     return findingOfError(thrown);
   }
 }

@@ -1,7 +1,8 @@
 import { messageOf } from "../../common/errors.js";
 import type { Facts, Observation, Reason } from "../../common/model/observation.js";
 import { reasonOfError } from "../socket-errors.js";
-import { ConnectionError, isReplyError } from "./connection-error.js";
+import { ConnectionError } from "./connection-error.js";
+import { ReplyError } from "./reply-reader.js";
 
 /** An observation before its latency is known. */
 export type Finding =
@@ -61,7 +62,7 @@ export function isRefusalToConnect(message: string): boolean {
 
 /** What anything thrown while asking says about the service. */
 export function findingOfError(thrown: unknown): Finding {
-  if (isReplyError(thrown)) return { ...meaningOfReply(thrown.message), detail: messageOf(thrown) };
+  if (thrown instanceof ReplyError) return { ...meaningOfReply(thrown.message), detail: messageOf(thrown) };
   if (thrown instanceof ConnectionError) return findingOfConnection(thrown);
   const { reason, detail, isObserverFault } = reasonOfError(thrown);
   return { outcome: isObserverFault ? "inconclusive" : "failed", reason, detail };

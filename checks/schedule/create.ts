@@ -94,7 +94,7 @@ class WheelSchedule implements Schedule {
       stalls: this.#stalls,
       stretch: () => 1 + this.#doubt.level,
       believeLater: (run) => this.#judge.add(run),
-      emit: (report, isUrgent, nowMs) => this.#emit(report, isUrgent, nowMs),
+      emit: (watch, report, isUrgent, nowMs) => this.#emit(watch, report, isUrgent, nowMs),
       evidence: (watch) =>
         this.#processes?.evidence(watch.target.node.addr) ?? {
           state: "unknown",
@@ -202,8 +202,8 @@ class WheelSchedule implements Schedule {
     });
   }
 
-  #emit(report: ObservationReport, isUrgent: boolean, nowMs: number): void {
-    this.#losses.onReport(nodeKey(report.node), report);
+  #emit(watch: Watch, report: ObservationReport, isUrgent: boolean, nowMs: number): void {
+    this.#losses.onReport(watch.nodeKey, report);
     this.#batch.add(report, isUrgent, nowMs);
   }
 

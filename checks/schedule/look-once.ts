@@ -56,7 +56,7 @@ function look(check: Check, { clock, afterReads, timeoutMs }: LookOnceOptions): 
     };
     const run = new Run(owner, startedMs, timeoutMs);
     const cancelTimer = clock.after(timeoutMs, () => {
-      run.stage = "expired";
+      run.expire();
       afterReads(() => run.judge());
     });
     run.start(check);

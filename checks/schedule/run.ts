@@ -18,39 +18,36 @@ export type RunOwner = {
   judgeExpired(run: Run): void;
 };
 
-/** One look in the air. */
+/** One look in the air; afterwards it may serve for another, as making one costs more than most looks. */
 export class Run {
-  readonly startedMs: number;
-  readonly timeoutMs: number;
   readonly owner: RunOwner;
   readonly entry: WheelEntry;
+  startedMs: number;
+  timeoutMs: number;
   stage: RunStage = "waiting";
-  readonly #controller: AbortController;
+  readonly #controller = new AbortController();
+  #hasExpired = false;
 
-  /** `controller`: one that an earlier run left unused; making one with its signal costs a kilobyte. */
-  constructor(
-    owner: RunOwner,
-    startedMs: number,
-    timeoutMs: number,
-    controller: AbortController = new AbortController(),
-  ) {
+  constructor(owner: RunOwner, startedMs: number, timeoutMs: number) {
     this.owner = owner;
     this.startedMs = startedMs;
     this.timeoutMs = timeoutMs;
-    this.#controller = controller;
     this.entry = wheelEntry(() => this.owner.onDue(this));
   }
 
   start(check: Check): void {
-    const settle = (observation: Observation): void => {
-      if (this.stage !== "over") this.owner.onSettled(this, observation);
-    };
     try {
-      check.run(this.#controller.signal).then(settle, (thrown: unknown) => settle(brokenCheck(thrown)));
+      check.run(this.#controller.signal).then(this.#onSettled, this.#onThrown);
     } catch (thrown) {
       // As if it had rejected: the caller must not be told before start() returns.
-      queueMicrotask(() => settle(brokenCheck(thrown)));
+      queueMicrotask(() => this.#onThrown(thrown));
     }
+  }
+
+  /** The timeout has passed. Whether that is believed, the owner decides when it is judged. */
+  expire(): void {
+    this.stage = "expired";
+    this.#hasExpired = true;
   }
 
   judge(): void {
@@ -59,13 +56,27 @@ export class Run {
 
   /** Tells the check that its time is up; what it still says goes to the owner while the stage allows. */
   abort(): void {
+    this.#hasExpired = true;
     this.#controller.abort();
   }
 
-  /** What another run may use once this one has settled; null: it was aborted, which cannot be taken back. */
-  unusedController(): AbortController | null {
-    return this.#controller.signal.aborted ? null : this.#controller;
+  /** Whether it was settled in time, so that nobody will hear of that look again. */
+  get isReusable(): boolean {
+    return !this.#hasExpired;
   }
+
+  /** Makes a reusable run another one. */
+  reuse(startedMs: number, timeoutMs: number): void {
+    this.startedMs = startedMs;
+    this.timeoutMs = timeoutMs;
+    this.stage = "waiting";
+  }
+
+  readonly #onSettled = (observation: Observation): void => {
+    if (this.stage !== "over") this.owner.onSettled(this, observation);
+  };
+
+  readonly #onThrown = (thrown: unknown): void => this.#onSettled(brokenCheck(thrown));
 }
 
 /** A check that throws is our fault or its configuration's, never the service's. */

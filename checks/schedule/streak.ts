@@ -23,12 +23,12 @@ export function outcomeClass(outcome: Outcome): "passing" | "failing" | null {
 export function count(streak: Streak, observation: Observation, nowMs: number): Streak {
   const outcome = outcomeClass(observation.outcome);
   if (outcome === null) return streak;
-  const next = { outcome, count: streak.outcome === outcome ? streak.count + 1 : 1 } as const;
+  const inARow = streak.outcome === outcome ? streak.count + 1 : 1;
   if (observation.outcome !== "failed" || observation.reason !== "refused") {
-    return { ...next, refusals: 0, refusedAtMs: -Infinity };
+    return { outcome, count: inARow, refusals: 0, refusedAtMs: -Infinity };
   }
   if (nowMs - streak.refusedAtMs < REFUSAL_GAP_MS) {
-    return { ...next, refusals: streak.refusals, refusedAtMs: streak.refusedAtMs };
+    return { outcome, count: inARow, refusals: streak.refusals, refusedAtMs: streak.refusedAtMs };
   }
-  return { ...next, refusals: streak.refusals + 1, refusedAtMs: nowMs };
+  return { outcome, count: inARow, refusals: streak.refusals + 1, refusedAtMs: nowMs };
 }

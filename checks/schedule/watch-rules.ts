@@ -5,7 +5,7 @@ import { outcomeClass, type Streak } from "./streak.js";
 /** The most that a reply may be late before we look again, milliseconds. */
 const FAST_MAX_MS = 250;
 /** The same as a share of the timeout. */
-const FAST_SHARE = 1 / 5;
+const FAST_SHARE = 1 / 8;
 /** Never faster than this, however short the timeout. Milliseconds. */
 const FAST_MIN_MS = 10;
 /** A check that usually takes long is late only after this many times its usual latency ... */

@@ -1,6 +1,6 @@
 import type { CheckConfig, ClusterType } from "../../common/config/model.js";
 import type { Clock } from "../../common/clock.js";
-import type { NodeRef } from "../../common/model/node.js";
+import { nodeKey, type NodeKey, type NodeRef } from "../../common/model/node.js";
 import type { Observation, ObservationReport } from "../../common/model/observation.js";
 import type { Random } from "../../common/random.js";
 import type { Check } from "../check.js";
@@ -23,7 +23,7 @@ export type WatchHost = {
   stretch(): number;
   /** Calls `judge` of the run once the event loop has had its chance to read. */
   believeLater(run: Run): void;
-  emit(report: ObservationReport, isUrgent: boolean, nowMs: number): void;
+  emit(watch: Watch, report: ObservationReport, isUrgent: boolean, nowMs: number): void;
   evidence(watch: Watch): { readonly state: ProcessEvidence; readonly detail: string };
   /** The service passes after it did not: whoever serves it may be new. */
   onAlive(watch: Watch): void;
@@ -53,6 +53,7 @@ const LATENCY_WEIGHT = 0.2;
  */
 export class Watch implements RunOwner {
   readonly target: WatchTarget;
+  readonly nodeKey: NodeKey;
   readonly #host: WatchHost;
   readonly #makeCheck: (onConnectionLost: () => void) => Check;
   #config: CheckConfig;
@@ -60,8 +61,8 @@ export class Watch implements RunOwner {
   #streak: Streak = NO_STREAK;
   #last: ObservationReport | null = null;
   #runs: Run[] = [];
-  /** Left by a run that ended in time. */
-  #spareController: AbortController | null = null;
+  /** One that ended in time. */
+  #spareRun: Run | null = null;
   #cadence: Cadence | null = null;
   readonly #cadenceEntry = wheelEntry(() => this.#onCadence());
   readonly #lookEntry = wheelEntry(() => this.#onLook());
@@ -83,6 +84,7 @@ export class Watch implements RunOwner {
   constructor(host: WatchHost, target: WatchTarget, makeCheck: (onConnectionLost: () => void) => Check) {
     this.#host = host;
     this.target = target;
+    this.nodeKey = nodeKey(target.node);
     this.#config = target.config;
     this.#makeCheck = makeCheck;
     this.#bucket = fullBucket(rules.recheckCapacity(target.config), host.clock.monotonicMs());
@@ -174,7 +176,7 @@ export class Watch implements RunOwner {
       this.#host.wheel.set(run.entry, run.startedMs + run.timeoutMs);
       this.#onOverdue(run);
     } else {
-      run.stage = "expired";
+      run.expire();
       this.#host.believeLater(run);
     }
   }
@@ -198,15 +200,13 @@ export class Watch implements RunOwner {
     }
     const isLate = run.stage !== "waiting";
     this.#forget(run);
-    this.#spareController = run.unusedController();
+    if (run.isReusable) this.#spareRun = run;
     const nowMs = this.#host.clock.monotonicMs();
     if (this.#isUnbelievable(run, observation)) {
       this.#afterMiss(nowMs);
       return;
     }
-    const oldest = this.#runs.find(
-      (other) => other.stage !== "waiting" && other.startedMs >= this.#answeredMs,
-    );
+    const oldest = this.#runs.length === 0 ? undefined : this.#oldestUnanswered();
     if (isLate) this.#record(markSlow(observation, `answered after ${elapsed(run, nowMs)} ms`), nowMs);
     else if (oldest === undefined) this.#record(observation, nowMs);
     else
@@ -253,7 +253,12 @@ export class Watch implements RunOwner {
     const report = this.#report(seen, { hasProcessExited, isDoubt: false }, nowMs);
     const isNews = hasProcessExited && this.#last?.hasProcessExited !== true;
     this.#last = report;
-    this.#host.emit(report, isNews || rules.isUrgent(before, observation, this.#streak, this.#config), nowMs);
+    this.#host.emit(
+      this,
+      report,
+      isNews || rules.isUrgent(before, observation, this.#streak, this.#config),
+      nowMs,
+    );
     if (rules.isSuspicious(this.#streak, this.#config)) this.#wantLook(this.#nextLookMs(observation, nowMs));
     if (outcome === "failing" && this.#streak.count === this.#config.fall) this.#hurryCadence(nowMs);
     this.#payOwed(nowMs);
@@ -330,6 +335,7 @@ export class Watch implements RunOwner {
         latencyMs: nowMs - run.startedMs,
       } as const;
       this.#host.emit(
+        this,
         this.#report(observation, { hasProcessExited: false, isDoubt: true }, nowMs),
         true,
         nowMs,
@@ -371,12 +377,19 @@ export class Watch implements RunOwner {
     if (check === null) return;
     this.#dropOldest();
     const stretch = this.#host.stretch();
-    const run = new Run(this, nowMs, this.#config.timeoutMs * stretch, this.#spareController ?? undefined);
-    this.#spareController = null;
+    const run = this.#newRun(nowMs, this.#config.timeoutMs * stretch);
     this.#runs.push(run);
     const overdueMs = Math.min(run.timeoutMs, rules.overdueAfterMs(this.#config, stretch, this.#usualMs));
     this.#host.wheel.set(run.entry, nowMs + overdueMs);
     run.start(check);
+  }
+
+  #newRun(nowMs: number, timeoutMs: number): Run {
+    const spare = this.#spareRun;
+    if (spare === null) return new Run(this, nowMs, timeoutMs);
+    this.#spareRun = null;
+    spare.reuse(nowMs, timeoutMs);
+    return spare;
   }
 
   #openCheck(nowMs: number): Check | null {
@@ -429,6 +442,11 @@ export class Watch implements RunOwner {
   }
 
   // Runs in the air
+
+  /** One that is overdue while none that began later was answered. */
+  #oldestUnanswered(): Run | undefined {
+    return this.#runs.find((other) => other.stage !== "waiting" && other.startedMs >= this.#answeredMs);
+  }
 
   /** How many runs are in the air that no answer has made pointless yet. */
   #unanswered(): number {
@@ -487,7 +505,7 @@ export class Watch implements RunOwner {
     else if (!this.#last.hasProcessExited && rules.mayBeExit(this.#last.observation)) {
       const observation = withExit(this.#last.observation, detail);
       this.#last = { ...this.#last, observation, hasProcessExited: true, takenAtMs: nowMs };
-      this.#host.emit(this.#last, true, nowMs);
+      this.#host.emit(this, this.#last, true, nowMs);
     }
   }
 }

@@ -7,6 +7,9 @@ import type { Shell } from "../completion-script.js";
 import { liveNames } from "../live-names.js";
 import type { CommandContext } from "./command.js";
 
+/** For the shells' scripts (completion-script.ts), not for people: the word before the cursor may be empty. */
+export const COMPLETE_COMMAND = "__complete";
+
 export function addCompletionCommands(program: Command, context: CommandContext): void {
   const { io } = context;
   program
@@ -18,7 +21,7 @@ export function addCompletionCommands(program: Command, context: CommandContext)
     });
 
   program
-    .command("__complete", { hidden: true })
+    .command(COMPLETE_COMMAND, { hidden: true })
     .argument("[words...]")
     .allowUnknownOption()
     .action(async (words: string[]) => {

@@ -1,3 +1,5 @@
+import { stat } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Command } from "commander";
 import writeFileAtomic from "write-file-atomic";
 
@@ -15,13 +17,14 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
     .description("save everything that is committed; the file appears whole or not at all")
     .action((file: string, _options, command: Command) =>
       inSession(context, command, async (session) => {
+        await assertWritablePlace(file);
         const chunks: Uint8Array[] = [];
         for await (const { chunk } of session.control.saveSnapshot({}, session.call)) chunks.push(chunk);
         const data = Buffer.concat(chunks);
         try {
           await writeFileAtomic(file, data, { mode: 0o600 });
         } catch (thrown) {
-          throw new ClusterduckError("COMMAND_FAILED", `Cannot write ${file}: ${messageOf(thrown)}`, {
+          throw new ClusterduckError("COMMAND_FAILED", `Cannot write "${file}": ${messageOf(thrown)}`, {
             cause: thrown,
           });
         }
@@ -34,4 +37,24 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
         io.out(`${file}\n`);
       }),
     );
+}
+
+/** What the system says of these, after everything has been fetched, names a file that nobody has heard of. */
+async function assertWritablePlace(file: string): Promise<void> {
+  const isFolder = async (path: string): Promise<boolean> => {
+    const found = await stat(path).catch(() => null);
+    return found?.isDirectory() === true;
+  };
+  if (file.endsWith("/") || (await isFolder(file))) {
+    throw new ClusterduckError("INVALID_ARGUMENT", `Cannot write "${file}": it is a directory`, {
+      hint: `name a file in it, such as ${file.replace(/\/+$/, "")}/tier.snapshot`,
+    });
+  }
+  const folder = dirname(file);
+  if (!(await isFolder(folder))) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Cannot write "${file}": there is no directory "${folder}"`,
+    );
+  }
 }

@@ -340,11 +340,35 @@ test("nodes that are one node, and addresses that could break a proxy's file, ar
   );
 });
 
+test("a key that no object can hold is refused wherever a key is free, with its place", () => {
+  const inCluster = (text: string): string => `clusters: {web: {type: http, ${text}}}`;
+  const places = [
+    "clusters: {__proto__: {type: http}}",
+    "balancers: {__proto__: {type: haproxy}}",
+    "__proto__: 1",
+    inCluster("nodes: [{addr: h:1, __proto__: 1}]"),
+    inCluster("health_checks: [{type: http, headers: {__proto__: x}}]"),
+    inCluster("health_checks: [{type: http, json: [a, eq, {b: [{__proto__: 1}]}]}]"),
+    inCluster("health_checks: [{type: websocket, flow: [{send_json: {a: {__proto__: {weight: 1}}}}]}]"),
+    inCluster("triggers: [{on: [active], env: {__proto__: x}, do: [{type: shell, commands: [a]}]}]"),
+    inCluster("triggers: [{on: [active], do: [{type: shell, env: {__proto__: x}, commands: [a]}]}]"),
+    inCluster("balancers: {b: {type: haproxy, frontends: {__proto__: {bind: 80}}}}"),
+    "agent: {labels: {__proto__: x}}",
+    "agent: {exec_checks: {__proto__: [a]}}",
+    "agent: {exec_checks: {c: {command: [a], env: {__proto__: x}}}}",
+    "agent: {proxies: {__proto__: {path: /a, reload: none}}}",
+    inCluster("nodes: [{addr: h:1, <<: {__proto__: 1}}]"),
+    inCluster('nodes: [{addr: h:1, "__proto__": 1}]'),
+  ];
+  for (const text of places) {
+    assert.match(problemsOf(text).join(), /the key "__proto__" is not allowed: use another name/, text);
+  }
+});
+
 test("names that could not be told apart or written down are refused", () => {
   for (const name of ["a/b", "a b", "''", "-a", "constructor", "ä", '"a\\nb"']) {
     assert.equal(problemsOf(`clusters: {${name}: {type: http}}`).length, 1, name);
   }
-  assert.match(problemsOf("clusters: {__proto__: {type: http}}").join(), /"__proto__" is not allowed/);
   assert.match(
     problemsOf("clusters: {a: {type: http}, a: {type: http}}").join(),
     /"a" stands here a second time: first in line 1/,

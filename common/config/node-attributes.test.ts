@@ -18,6 +18,7 @@ test("attributes of a command are refused as in a file, with their names and wha
     [{ rack: { name: "r1" } }, /"rack": expected text, a number, true or false/],
     [{ "a b": 1 }, /"a b": is not a name of an attribute: use letters/],
     [{ addr: "10.0.0.1:80" }, /"addr": the address is given before/],
+    [JSON.parse('{"__proto__": 1}') as Record<string, unknown>, /"__proto__": is a word of the language/],
     [{ weight: -1, down: 1 }, /"weight".*; Invalid attribute "down"/],
   ];
   for (const [given, message] of refusals) {

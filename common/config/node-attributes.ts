@@ -2,6 +2,7 @@ import { ClusterduckError } from "../errors.js";
 import type { NodeAttributes } from "../model/node.js";
 import type { JsonValue } from "./model.js";
 import { nodeAttributes } from "./schema/node.js";
+import { UNUSABLE_KEY } from "./yaml-nodes.js";
 import { noteAllowed, reportIssues } from "./zod-problems.js";
 
 /**
@@ -14,6 +15,13 @@ export function readNodeAttributes(given: Readonly<Record<string, unknown>>): No
     throw new ClusterduckError(
       "INVALID_ARGUMENT",
       'Invalid attribute "addr": the address is given before the attributes and cannot be one of them',
+    );
+  }
+  // The schema would pass over it, and no message could carry it: it must not vanish without a word.
+  if (Object.hasOwn(given, UNUSABLE_KEY)) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Invalid attribute "${UNUSABLE_KEY}": is a word of the language: use another name`,
     );
   }
   const parsed = nodeAttributes.safeParse(given, { error: noteAllowed });

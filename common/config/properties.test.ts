@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { stringify } from "yaml";
 import { diffConfig } from "./diff.js";
 import { parseConfigText } from "./load.js";
 import type { ReplicatedConfig } from "./model.js";
 import { ConfigError } from "./problem.js";
+import { fc, runs } from "../../test/support/properties.js";
 
 /** Everything but a ConfigError is a fault of ours. */
 function outcomeOf(text: string): "accepted" | ConfigError {
@@ -89,12 +89,12 @@ const WORDS = [
 test("no text makes reading throw anything but a ConfigError", () => {
   fc.assert(
     fc.property(fc.string({ unit: "binary", maxLength: 200 }), (text) => void outcomeOf(text)),
-    { numRuns: 300 },
+    runs(300),
   );
   const yamlish = fc.array(fc.constantFrom(...WORDS), { maxLength: 40 }).map((words) => words.join(""));
   fc.assert(
     fc.property(yamlish, (text) => void outcomeOf(text)),
-    { numRuns: 500 },
+    runs(500),
   );
 });
 
@@ -164,7 +164,7 @@ test("no structure makes checking throw anything but a ConfigError", () => {
   }));
   fc.assert(
     fc.property(value, (data) => void outcomeOf(stringify(data))),
-    { numRuns: 500 },
+    runs(500),
   );
 });
 
@@ -253,7 +253,7 @@ test("a valid configuration comes back as it was written, in whatever form YAML 
         );
       }
     }),
-    { numRuns: 200 },
+    runs(200),
   );
 });
 
@@ -267,7 +267,7 @@ test("a configuration is plain JSON: it passes through the log unchanged", () =>
       assert.deepEqual(logged, replicated);
       assert.deepEqual(diffConfig(replicated, logged), []);
     }),
-    { numRuns: 100 },
+    runs(100),
   );
 });
 
@@ -288,6 +288,6 @@ test("the differences from one configuration to another mirror those back", () =
 
       assert.deepEqual(diffConfig(before, after), back);
     }),
-    { numRuns: 100 },
+    runs(100),
   );
 });

@@ -4,6 +4,12 @@ import type { JsonValue } from "./model.js";
 
 /* Small questions about a YAML text and the nodes of its document. */
 
+/**
+ * Assigned to a plain object this key sets its prototype and is lost, also in protobuf's maps and structs. No
+ * header, attribute, label or variable needs it, so it is refused wherever it stands.
+ */
+export const UNUSABLE_KEY = "__proto__";
+
 export function findPair(map: YAMLMap, key: string, document: Document): Pair | undefined {
   const own = map.items.find((pair) => keyName(pair) === key);
   if (own !== undefined) return own;

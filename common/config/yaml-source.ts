@@ -14,6 +14,7 @@ import {
   keyName,
   lowerFirst,
   plainValue,
+  UNUSABLE_KEY,
   rangeOf,
   yamlHint,
 } from "./yaml-nodes.js";
@@ -133,8 +134,8 @@ export class YamlSource {
       const keyPath = [...path, name ?? ""];
       if (name === null) {
         this.#reject(pair.key, path, "a key must be plain text", true);
-      } else if (name === "__proto__") {
-        this.#reject(pair.key, keyPath, 'the key "__proto__" is not allowed', true);
+      } else if (name === UNUSABLE_KEY) {
+        this.#reject(pair.key, keyPath, `the key "${name}" is not allowed: use another name`, true);
       } else if (name === "<<" && isMerge(pair)) {
         for (const value of [this.#read(pair.value, path, depth + 1, aliases)].flat()) {
           if (typeof value === "object" && value !== null) Object.assign(merged, { ...value, ...merged });

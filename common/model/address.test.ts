@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { ClusterduckError } from "../errors.js";
 import { canonicalAddress } from "./address.js";
+import { fc } from "../../test/support/properties.js";
 
 test("two spellings of an address give one canonical text", () => {
   const spellings: readonly (readonly [string, readonly string[]])[] = [

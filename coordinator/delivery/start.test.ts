@@ -5,6 +5,7 @@ import type { Applier, ApplyOutcome, Bundle } from "../../appliers/applier.js";
 import { systemClock } from "../../common/clock.js";
 import type { HaproxyConfig } from "../../common/config/model.js";
 import type { Logger } from "../../common/logger.js";
+import { bundleFixture, outcomeOf } from "../../test/support/delivery-fixtures.js";
 import { fakeReplica, nodeRecord, type FakeReplica } from "../../test/support/fake-replica.js";
 import { haproxyConfig, proxyTarget } from "../../test/support/haproxy-views.js";
 import type { AgentSession, FleetListener } from "../agents/fleet.js";
@@ -143,6 +144,34 @@ test("what a local proxy drifted to is ordered away", async (t) => {
   assert.equal(bundles[1]?.generation, bundles[0]?.generation);
 });
 
+test("a delivery that fails again and again is logged once per reason, and once when it is over", async (t) => {
+  const logged: string[] = [];
+  const logger: Logger = {
+    ...silent,
+    warn: (event, fields) =>
+      logged.push(`${event} ${String(fields?.["error"])} ${String(fields?.["attempts"])}`),
+    info: (event, fields) => {
+      if (event === "delivery.converged") logged.push(`${event} ${String(fields?.["attempts"])}`);
+    },
+  };
+  const { fleet, until, delivery } = start(t, haproxyConfig({ deliver: "agents" }), [nodeRecord("web", A)], {
+    logger,
+  });
+  await until(() => (delivery.balancers()[0]?.wantedGeneration ?? "") !== "");
+  fleet.connect("edge-1", ["front"]);
+  await until(() => fleet.applied.length === 1);
+
+  for (const pid of [11, 12, 13]) fleet.answer("edge-1", { error: `disk full (${pid})` });
+  fleet.answer("edge-1", { error: "no such folder" });
+  fleet.answer("edge-1");
+
+  assert.deepEqual(logged, [
+    "delivery.failed disk full (11) 1",
+    "delivery.failed no such folder 4",
+    "delivery.converged 4",
+  ]);
+});
+
 type Started = {
   readonly replica: FakeReplica;
   readonly bundles: Bundle[];
@@ -157,7 +186,7 @@ function start(
   t: TestContext,
   balancer: HaproxyConfig,
   nodes: readonly NodeRecord[],
-  options: { readonly isLeader?: boolean; readonly observeEveryMs?: number } = {},
+  options: { readonly isLeader?: boolean; readonly observeEveryMs?: number; readonly logger?: Logger } = {},
 ): Started {
   const replica = fakeReplica([balancer], nodes);
   const bundles: Bundle[] = [];
@@ -188,7 +217,7 @@ function start(
       },
     },
     clock: systemClock,
-    logger: silent,
+    logger: options.logger ?? silent,
     createApplier: () => applier,
     ...(options.observeEveryMs === undefined ? {} : { observeEveryMs: options.observeEveryMs }),
   });
@@ -269,17 +298,7 @@ function fakeFleet() {
       for (const listener of listeners) listener.onFound?.(session);
       if (holds === null) return;
       const generation = holds.appliedGeneration;
-      const outcome: ApplyOutcome = {
-        balancer: "front",
-        wantedGeneration: generation,
-        appliedGeneration: generation,
-        observedGeneration: generation,
-        error: "",
-        warnings: [],
-        method: "unchanged",
-        durationMs: 0,
-        fencing: { term: 0, index: 0 },
-      };
+      const outcome = outcomeOf(bundleFixture(generation, { fencing: { term: 0, index: 0 } }));
       for (const listener of listeners) listener.onApplied?.(id, outcome);
     },
     disconnect: (id: string) => {
@@ -288,26 +307,11 @@ function fakeFleet() {
       sessions.set(id, { ...session, isConnected: false });
       for (const listener of listeners) listener.onLost?.(session, "test");
     },
-    answer: (id: string) => {
+    answer: (id: string, changes: Partial<ApplyOutcome> = {}) => {
       const last = applied.filter((each) => each.agent === id).at(-1);
       assert.ok(last);
-      for (const listener of listeners) listener.onApplied?.(id, outcomeOf(last.bundle));
+      for (const listener of listeners) listener.onApplied?.(id, outcomeOf(last.bundle, changes));
     },
-  };
-}
-
-function outcomeOf(bundle: Bundle): ApplyOutcome {
-  const { balancer, generation, fencing } = bundle;
-  return {
-    balancer,
-    wantedGeneration: generation,
-    appliedGeneration: generation,
-    observedGeneration: generation,
-    error: "",
-    warnings: [],
-    method: "reload",
-    durationMs: 1,
-    fencing,
   };
 }
 

@@ -5,6 +5,7 @@ import { messageOf } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
 import { systemRandom } from "../../common/random.js";
 import type { Random } from "../../common/random.js";
+import { Trouble } from "../../common/trouble.js";
 import type { Fleet } from "../agents/fleet.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import { renderBalancer } from "../render/render.js";
@@ -262,13 +263,14 @@ class Deliverer implements Delivery {
   #newTarget(entry: BalancerEntry, name: string): Target {
     const { clock, random = systemRandom } = this.#options;
     const balancer = entry.config.name;
+    const trouble = new Trouble(clock);
     const target: Target = new Target({
       target: name,
       clock,
       random,
       send: (bundle) =>
         name === LOCAL_TARGET ? this.#sendLocal(entry, target, bundle) : this.#sendTo(name, bundle),
-      onSettled: (line) => this.#settled(balancer, line),
+      onSettled: (line) => this.#settled(balancer, line, trouble),
     });
     const report = this.#reports.get(`${balancer}@${name}`);
     if (report !== undefined) target.report(report);
@@ -289,7 +291,7 @@ class Deliverer implements Delivery {
     return log.leadership().isLeader && fleet.apply(agentId, bundle);
   }
 
-  #settled(balancer: string, line: LedgerLine): void {
+  #settled(balancer: string, line: LedgerLine, trouble: Trouble): void {
     const { logger } = this.#options;
     const fields = {
       balancer,
@@ -299,8 +301,12 @@ class Deliverer implements Delivery {
       method: line.method,
       durationMs: line.durationMs,
     };
-    if (line.state === "converged") logger.info("delivery.converged", fields);
-    else logger.warn(`delivery.${line.state}`, { ...fields, error: line.error });
+    if (line.state === "converged") {
+      logger.info("delivery.converged", { ...fields, ...trouble.recovered() });
+    } else {
+      const soFar = trouble.failed(reasonOf(line));
+      if (soFar !== null) logger.warn(`delivery.${line.state}`, { ...fields, ...soFar, error: line.error });
+    }
     this.#recorder.record(balancer, line);
   }
 
@@ -416,6 +422,12 @@ class Deliverer implements Delivery {
     this.#running.add(tracked);
     void tracked.finally(() => this.#running.delete(tracked));
   }
+}
+
+/** What stays the same from one attempt to the next; HAProxy names its process before each of its lines. */
+function reasonOf({ state, error, wantedGeneration }: LedgerLine): string {
+  const steady = wantedGeneration === "" ? error : error.replaceAll(wantedGeneration, "");
+  return `${state}: ${steady.replaceAll(/\(\d+\)/g, "")}`;
 }
 
 function closeTargets(entry: BalancerEntry): void {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import type { ApplyOutcome, Bundle } from "../../appliers/applier.js";
+import type { ApplyOutcome } from "../../appliers/applier.js";
 import type { Clock } from "../../common/clock.js";
+import { bundleFixture as bundle, outcomeOf } from "../../test/support/delivery-fixtures.js";
 import type { LedgerLine } from "./ledger.js";
 import { Target } from "./target.js";
 
@@ -174,22 +175,6 @@ function harness() {
   return { target, sent, settled, run };
 }
 
-function bundle(generation: string): Bundle {
-  const fencing = { term: 1, index: 1 };
-  return { balancer: "front", kind: "haproxy", generation, files: [], fencing, isUrgent: false };
-}
-
 function outcome(generation: string, changes: Partial<ApplyOutcome> = {}): ApplyOutcome {
-  return {
-    balancer: "front",
-    wantedGeneration: generation,
-    appliedGeneration: generation,
-    observedGeneration: generation,
-    error: "",
-    warnings: [],
-    method: "reload",
-    durationMs: 1,
-    fencing: { term: 1, index: 1 },
-    ...changes,
-  };
+  return outcomeOf(bundle(generation), changes);
 }

@@ -1,5 +1,5 @@
+import assert from "node:assert/strict";
 import { isDeepStrictEqual } from "node:util";
-
 import { runAgent } from "../../agent/main.js";
 import type { RunningAgentProgram } from "../../agent/main.js";
 import type { AgentConfig } from "../../common/config/model.js";
@@ -9,6 +9,7 @@ import { ownAddress } from "../addresses.js";
 import { startCoordinator } from "../coordinator.js";
 import type { CoordinatorOptions, RunningCoordinator } from "../coordinator.js";
 import type { ConfigFile } from "../file-config.js";
+import { agentStartSettings } from "../restart-needed.js";
 
 /**
  * One coordinator and one agent in one process, speaking to each other over loopback as they would between
@@ -30,9 +31,12 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
   const coordinator = await startCoordinator(options);
   const abort = new AbortController();
   let running: Promise<void> = Promise.resolve();
+  const started = agentStartSettings(options.file.config.agent);
   const configOf = (file: ConfigFile): AgentConfig => ({
     ...file.config.agent,
     coordinators: [ownAddress(listen, Number(coordinator.grpcAddress.split(":").at(-1)))],
+    // What only a start can take stays as it was, and holds nothing else up.
+    ...started,
   });
   let agent: RunningAgentProgram;
   try {
@@ -56,9 +60,9 @@ export async function startEmbedded(options: CoordinatorOptions): Promise<Runnin
     ...coordinator,
     reload: async (file) => {
       const result = await coordinator.reload(file);
+      // Files that are no longer named may be gone.
       if (isDeepStrictEqual(file.config.agent.tls, agentConfig.tls)) await agent.reloadTls();
-      if (!agent.reconfigure(configOf(file)))
-        options.logger.warn("agent.needs_restart", { agent: file.config.agent.id });
+      assert(agent.reconfigure(configOf(file)), "a running agent takes all that needs no new start");
       return result;
     },
     stop: async () => {

@@ -1,7 +1,6 @@
 /** Damping, budgets, warm-up and gathering: what protects a cluster from our own mistakes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import { POLICY, aCluster, aNode, aRecord } from "../../test/support/decision-fixtures.js";
 import { dampingAfter } from "../state/damping.js";
 import { BATCHING, cutDueAtMs } from "./batching.js";
@@ -12,6 +11,7 @@ import { returnDelayMs } from "./damping.js";
 import { holdOf } from "./gate.js";
 import type { GateContext } from "./gate.js";
 import { Loads } from "./loads.js";
+import { fc } from "../../test/support/properties.js";
 
 const LOAD: ClusterLoad = { cluster: "web", size: 20, removed: 0, share: 0.34, isZoneBad: false };
 const CONTEXT: GateContext = { policy: POLICY, isInPanic: false, leaderNowMs: 1_000, warmUpLeftMs: 0 };

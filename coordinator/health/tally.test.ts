@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { NodeState } from "../../common/model/node.js";
 import { downQuorum, tally, upQuorum } from "./tally.js";
 import type { Vote } from "./tally.js";
+import { fc } from "../../test/support/properties.js";
 
 function votes(...states: readonly NodeState[]): readonly Vote[] {
   return states.map((verdict) => ({ verdict, isInformed: verdict !== "unknown" }));

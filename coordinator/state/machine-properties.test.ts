@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import type { ClusterConfig } from "../../common/config/model.js";
 import type { LogEntry } from "../log/replicated-log.js";
 import type { NodeState, OverlayKind } from "../../common/model/node.js";
@@ -9,6 +8,7 @@ import { encodeCommand } from "./codec.js";
 import type { Command } from "./commands.js";
 import { StateMachine } from "./machine.js";
 import { activeAddrs } from "./state.js";
+import { fc } from "../../test/support/properties.js";
 
 const ADDRS = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"] as const;
 const STATES: readonly NodeState[] = ["unknown", "healthy", "degraded", "down"];

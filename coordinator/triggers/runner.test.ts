@@ -15,14 +15,16 @@ import { until } from "../../test/support/until.js";
 import { leaderClock } from "../leader-clock.js";
 import type { RunRecord } from "../state/model.js";
 import { startTriggerRunner } from "./runner.js";
+import type { TriggerRunner } from "./runner.js";
 
 const A = "10.0.0.1:80";
 const B = "10.0.0.2:80";
 
 test("a command runs once per change, with the seed's variables, and its run is a record", async (t) => {
-  const { lines, replica, command } = await bench(t);
+  const bed = await bench(t);
+  const { lines, replica, command } = bed;
   await configure(replica, { command: `${command} $CLUSTER $nodes_active_addrs $nodes_active_count` });
-  run(t, replica);
+  run(t, bed);
 
   await cut(replica, A, "unknown", "healthy");
   await until(() => finished(replica).length === 1, "the first run");
@@ -40,9 +42,10 @@ test("a command runs once per change, with the seed's variables, and its run is 
 });
 
 test("a command that fails is tried again as often as asked, and its last words are kept", async (t) => {
-  const { replica } = await bench(t);
+  const bed = await bench(t);
+  const { replica } = bed;
   await configure(replica, { command: "echo no space >&2; exit 3", retries: 1 });
-  run(t, replica);
+  run(t, bed);
 
   await cut(replica, A, "unknown", "healthy");
   await until(() => finished(replica).length === 1, "the last attempt");
@@ -55,13 +58,14 @@ test("a command that fails is tried again as often as asked, and its last words 
 });
 
 test("a run whose coordinator died under it is recorded as failed and not executed again", async (t) => {
-  const { replica, command, lines } = await bench(t);
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
   await configure(replica, { command: `${command} again` });
   await cut(replica, A, "unknown", "healthy");
   const [id = ""] = [...replica.state.runs.keys()];
   await replica.propose({ type: "startRun", runId: id }, "a coordinator that died");
 
-  run(t, replica);
+  run(t, bed);
   await until(() => finished(replica).length === 1, "the record");
 
   assert.equal(finished(replica)[0]?.outcome, "failed");
@@ -70,30 +74,38 @@ test("a run whose coordinator died under it is recorded as failed and not execut
 });
 
 test("events within the throttle share one run, which sees the last of them", async (t) => {
-  const { replica, command, lines } = await bench(t);
-  await configure(replica, { command: `${command} $nodes_active_count`, throttleMs: 300 });
-  run(t, replica);
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
+  let passedMs = 0;
+  const clock: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + passedMs };
+  await configure(replica, { command: `${command} $nodes_active_count`, throttleMs: 60_000 });
+  const runner = run(t, bed, clock);
   await cut(replica, A, "unknown", "healthy");
   await until(() => finished(replica).length === 1, "the first run");
 
   await cut(replica, A, "healthy", "down");
   await cut(replica, B, "unknown", "healthy");
   await cut(replica, A, "down", "healthy");
-  await until(() => finished(replica).length === 2, "the run for the other three");
+  const [first, second, ...more] = replica.state.runs.values();
+  assert.equal(second?.outcome, "pending");
+  assert.ok(second.notBeforeMs - (first?.createdAtMs ?? Infinity) >= 60_000);
+  assert.deepEqual(more, []);
+  passedMs = 60_000;
+  runner.wake();
 
+  await until(() => finished(replica).length === 2, "the run for the other three");
   assert.deepEqual(await lines(), ["1", "2"]);
-  const [first, second] = finished(replica);
-  assert.ok((second?.startedAtMs ?? 0) - (first?.startedAtMs ?? 0) >= 300);
 });
 
 test("a host's clock that is set back an hour holds no run up", async (t) => {
-  const { replica, command, lines } = await bench(t);
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
   let stepMs = 0;
   const host: Clock = { ...systemClock, wallMs: () => systemClock.wallMs() + stepMs };
   await configure(replica, { command: `${command} ran` });
   run(
     t,
-    replica,
+    bed,
     leaderClock(host, () => replica.state.atMs),
   );
 
@@ -104,7 +116,7 @@ test("a host's clock that is set back an hour holds no run up", async (t) => {
   assert.deepEqual(await lines(), ["ran"]);
 });
 
-type Bench = ReturnType<typeof machineReplica>;
+type Bench = Awaited<ReturnType<typeof bench>>;
 
 async function bench(t: TestContext) {
   const dir = await mkdtemp(join(tmpdir(), "clusterduck-triggers-"));
@@ -115,17 +127,18 @@ async function bench(t: TestContext) {
     const text = await readFile(path, "utf8").catch(() => "");
     return text.split("\n").filter((line) => line !== "");
   };
-  return { replica: machineReplica(systemClock), command, lines };
+  return { replica: machineReplica(systemClock), command, lines, dir: join(dir, "runs") };
 }
 
-function run(t: TestContext, replica: Bench, clock: Clock = systemClock): void {
+function run(t: TestContext, { replica, dir }: Bench, clock: Clock = systemClock): TriggerRunner {
   const env = { PATH: process.env["PATH"] };
-  const runner = startTriggerRunner({ replica, isLeader: () => true, clock, logger: silentLogger, env });
+  const runner = startTriggerRunner({ replica, isLeader: () => true, clock, logger: silentLogger, env, dir });
   t.after(() => runner.stop(0));
+  return runner;
 }
 
 async function configure(
-  replica: Bench,
+  replica: Bench["replica"],
   wish: { readonly command: string; readonly retries?: number; readonly throttleMs?: number },
 ): Promise<void> {
   const action: ActionConfig = {
@@ -149,7 +162,7 @@ async function configure(
 }
 
 async function cut(
-  replica: Bench,
+  replica: Bench["replica"],
   addr: string,
   from: "unknown" | "healthy" | "down",
   to: "healthy" | "down",
@@ -160,7 +173,7 @@ async function cut(
   await replica.propose({ type: "cut", transitions: [transition] }, "test");
 }
 
-function finished(replica: Bench): readonly RunRecord[] {
+function finished(replica: Bench["replica"]): readonly RunRecord[] {
   return [...replica.state.runs.values()].filter(
     ({ outcome }) => outcome === "succeeded" || outcome === "failed",
   );

@@ -5,8 +5,9 @@ import type { Logger } from "../../common/logger.js";
 import type { Replica } from "../replica.js";
 import type { RunRecord } from "../state/model.js";
 import { environmentOf, eventJson } from "./environment.js";
+import { RunKeeper } from "./keeper.js";
 import { nextRuns } from "./queue.js";
-import { runShell } from "./shell.js";
+import { NOTHING_DONE } from "./shell.js";
 import type { ActionOutcome } from "./shell.js";
 
 /** Runs at the same time, over all triggers. Raise it when slow commands of many clusters wait for each other. */
@@ -14,6 +15,12 @@ const RUNS_AT_ONCE = 8;
 /** First pause before another attempt; doubles with every attempt. Milliseconds. */
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MAX_MS = 60_000;
+
+const UNKNOWN_OUTCOME: ActionOutcome = {
+  ...NOTHING_DONE,
+  isSuccess: false,
+  error: "The coordinator that had started it ended before it could record the outcome",
+};
 
 export type TriggerRunnerOptions = {
   readonly replica: Replica;
@@ -24,6 +31,8 @@ export type TriggerRunnerOptions = {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Another coordinator began this run, and may still be at it. Default: nobody does. */
   readonly isUnderWayElsewhere?: (run: RunRecord) => boolean;
+  /** For notes about the runs under way on this host. */
+  readonly dir: string;
 };
 
 export type TriggerRunner = {
@@ -35,13 +44,18 @@ export type TriggerRunner = {
 
 /**
  * Executes the runs that the state machine has created. A run is committed as started before its command
- * begins and as finished after it ended, so that no run is lost and none happens twice: a run that was
- * started by a coordinator that then died is recorded as failed, and tried again only if `retries` allow it.
+ * begins and as finished after it ended, so that no run is lost and none happens twice. The command of a
+ * coordinator that died goes on under its keeper: the next coordinator waits for it and records how it
+ * ended, or that nobody knows, and only then tries it again if `retries` allow it.
  */
 export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner {
   const { replica, clock, logger } = options;
   const mine = new Map<string, Promise<void>>();
+  const keeper = new RunKeeper({ dir: options.dir, clock, logger });
+  /** Ends commands. */
   const abort = new AbortController();
+  /** Ends waiting for commands that are not ours. */
+  const stopping = new AbortController();
   let isStopping = false;
   let cancelTimer: (() => void) | null = null;
 
@@ -75,13 +89,9 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
   };
 
   const recordInterrupted = async (run: RunRecord): Promise<void> => {
-    await finish(run, {
-      isSuccess: false,
-      exitCode: null,
-      signal: null,
-      outputTail: "",
-      error: "The coordinator that had started it ended before it could record the outcome",
-    });
+    const found = await keeper.inherited(run, stopping.signal);
+    if (found.kind === "stillRunning") return;
+    await finish(run, found.kind === "ended" ? found.outcome : UNKNOWN_OUTCOME);
   };
 
   const execute = async (run: RunRecord): Promise<void> => {
@@ -90,7 +100,7 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
     // Somebody else has started it, or its cluster has been removed meanwhile.
     if (!result.isAccepted) return;
     const started = replica.state.runs.get(run.id) ?? run;
-    const outcome = await runActions(started, trigger, options.env, abort.signal);
+    const outcome = await runActions(started, trigger);
     logger.info("trigger.run_finished", {
       run: run.id,
       cluster: run.cluster,
@@ -102,48 +112,43 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
     await finish(started, outcome);
   };
 
+  const runActions = async (run: RunRecord, trigger: TriggerConfig | undefined): Promise<ActionOutcome> => {
+    if (trigger === undefined) {
+      const error = `Trigger "${run.trigger}" is no longer in the configuration`;
+      return { ...NOTHING_DONE, isSuccess: false, error };
+    }
+    const actions = trigger.actions.map((action) => ({
+      action,
+      env: environmentOf(run, trigger, action, options.env),
+    }));
+    return keeper.run(run, { actions, input: eventJson(run), signal: abort.signal });
+  };
+
   const finish = async (run: RunRecord, outcome: ActionOutcome): Promise<void> => {
     const retryAtMs = outcome.isSuccess ? null : retryTime(run, triggerOf(replica, run), clock.wallMs());
     await replica.propose({ type: "finishRun", runId: run.id, ...outcome, retryAtMs }, "leader");
+    await keeper.forget(run);
   };
 
   const unsubscribe = replica.onApplied(({ command }) => {
     if (command !== null) wake();
   });
+  keeper.keepOnly([...replica.state.runs.values()].filter((run) => run.outcome === "started"));
   wake();
 
   return {
     wake,
     stop: async (graceMs) => {
       isStopping = true;
+      stopping.abort();
       unsubscribe();
       cancelTimer?.();
       const cancelAbort = clock.after(graceMs, () => abort.abort());
       await Promise.all(mine.values());
       cancelAbort();
+      await keeper.close();
     },
   };
-}
-
-async function runActions(
-  run: RunRecord,
-  trigger: TriggerConfig | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-  signal: AbortSignal,
-): Promise<ActionOutcome> {
-  let last: ActionOutcome = { isSuccess: true, exitCode: null, signal: null, outputTail: "", error: "" };
-  if (trigger === undefined) {
-    return { ...last, isSuccess: false, error: `Trigger "${run.trigger}" is no longer in the configuration` };
-  }
-  for (const action of trigger.actions) {
-    last = await runShell(action, {
-      env: environmentOf(run, trigger, action, env),
-      input: eventJson(run),
-      signal,
-    });
-    if (!last.isSuccess) break;
-  }
-  return last;
 }
 
 function triggerOf(replica: Replica, run: RunRecord): TriggerConfig | undefined {

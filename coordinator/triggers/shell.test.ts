@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../../common/clock.js";
+import type { Clock } from "../../common/clock.js";
 import type { ActionConfig } from "../../common/config/model.js";
 import { OUTPUT_TAIL_BYTES, runShell } from "./shell.js";
 
@@ -14,8 +16,9 @@ const action = (wish: Partial<ActionConfig>): ActionConfig => ({
   retries: 0,
   ...wish,
 });
-const run = (wish: Partial<ActionConfig>) =>
+const run = (wish: Partial<ActionConfig>, clock: Clock = systemClock) =>
   runShell(action(wish), {
+    clock,
     env: { PATH: process.env["PATH"] ?? "" },
     input: "",
     signal: new AbortController().signal,
@@ -47,4 +50,14 @@ test("a command that leaves a daemon behind ends when it ends itself", async () 
 
   assert.equal(isSuccess, true);
   assert.ok(performance.now() - startedMs < 4_000);
+});
+
+test("the time limit covers all commands together and counts by the clock that is given", async () => {
+  let nowMs = 0;
+  const clock: Clock = { ...systemClock, monotonicMs: () => (nowMs += 40_000) };
+
+  const { isSuccess, error } = await run({ commands: ["true", "sleep 30"], timeoutMs: 60_000 }, clock);
+
+  assert.equal(isSuccess, false);
+  assert.match(error, /Command "sleep 30" was stopped: the action's timeout of 60000 ms has passed/);
 });

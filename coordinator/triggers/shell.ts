@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 
+import type { Clock } from "../../common/clock.js";
 import type { ActionConfig } from "../../common/config/model.js";
 import { runCommand } from "../../common/run-command.js";
 import type { CommandOutcome } from "../../common/run-command.js";
@@ -18,21 +19,38 @@ export type ActionOutcome = {
   readonly error: string;
 };
 
+/** Before the first command: what an action without any would say. */
+export const NOTHING_DONE: ActionOutcome = {
+  isSuccess: true,
+  exitCode: null,
+  signal: null,
+  outputTail: "",
+  error: "",
+};
+
+export type ShellContext = {
+  readonly env: Readonly<Record<string, string>>;
+  /** For the standard input of every command. */
+  readonly input: string;
+  readonly clock: Clock;
+  /** Ends the command under way. */
+  readonly signal: AbortSignal;
+  /** Told each command's process group when it begins. */
+  readonly onStarted?: (pid: number) => void;
+};
+
 /**
  * Runs an action's commands one after the other, each in a shell of its own, and stops at the first that
  * fails. The action's time limit covers all of them together.
  */
-export async function runShell(
-  action: ActionConfig,
-  context: { env: Readonly<Record<string, string>>; input: string; signal: AbortSignal },
-): Promise<ActionOutcome> {
+export async function runShell(action: ActionConfig, context: ShellContext): Promise<ActionOutcome> {
   let identity: { uid: number; gid: number } | null = null;
   try {
     identity = action.user === null ? null : await lookUpUser(action.user);
   } catch (thrown) {
     return { isSuccess: false, exitCode: null, signal: null, outputTail: "", error: messageOf(thrown) };
   }
-  const deadlineMs = performance.now() + action.timeoutMs;
+  const deadlineMs = context.clock.monotonicMs() + action.timeoutMs;
   let output = "";
   for (const command of action.commands) {
     const outcome = await runCommand({
@@ -40,9 +58,10 @@ export async function runShell(
       args: ["-c", command],
       env: context.env,
       input: context.input,
-      timeoutMs: Math.max(1, deadlineMs - performance.now()),
+      timeoutMs: Math.max(1, deadlineMs - context.clock.monotonicMs()),
       outputBytes: OUTPUT_TAIL_BYTES,
       signal: context.signal,
+      ...(context.onStarted === undefined ? {} : { onStarted: context.onStarted }),
       ...(action.cwd === null ? {} : { cwd: action.cwd }),
       ...(identity ?? {}),
     });

@@ -7,20 +7,21 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { HandState, startCoordinator, temporaryDirectory, until } from "../support/fleet-harness.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
+import { HandState, startCoordinator, until } from "../support/fleet-harness.js";
 
 const PROGRAM = fileURLToPath(new URL("../../agent/program.ts", import.meta.url));
 
 test("a stopped agent is lost by its silence, found when it goes on, and says so when it ends", async (t) => {
   const service = createServer((socket) => socket.on("error", () => undefined)).listen(0, "127.0.0.1");
   await once(service, "listening");
-  t.after(() => service.close());
+  atEnd(t, () => service.close());
   const { port } = service.address() as AddressInfo;
   const state = new HandState();
   state.checks = [{ id: "tcp", type: "tcp", options: {}, everyMs: 200, timeoutMs: 200, fall: 3, rise: 2 }];
   state.add([`127.0.0.1:${port}`]);
   const { address, heard, fleet } = await startCoordinator(t, { state, tuning: { heartbeatMinMs: 500 } });
-  const dir = await temporaryDirectory(t);
+  const dir = await temporaryFolder(t);
   const file = join(dir, "agent.yaml");
   await writeFile(
     file,
@@ -31,7 +32,12 @@ test("a stopped agent is lost by its silence, found when it goes on, and says so
   });
   const log: string[] = [];
   agent.stderr.setEncoding("utf8").on("data", (text: string) => log.push(text));
-  t.after(() => agent.kill("SIGKILL"));
+  atEnd(t, async () => {
+    if (agent.exitCode !== null || agent.signalCode !== null) return;
+    const exited = once(agent, "exit");
+    agent.kill("SIGKILL");
+    await exited;
+  });
   const passes = () => heard.reports.filter(({ observation }) => observation.outcome === "passed").length;
   await until(() => passes() > 3, "real checks report passes", 20_000);
 

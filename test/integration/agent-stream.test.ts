@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { cp } from "node:fs/promises";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { create } from "@bufbuild/protobuf";
 import { AgentService, ConnectRequestSchema } from "../../proto/gen/clusterduck/v1/agent_pb.js";
@@ -19,9 +19,9 @@ import {
   TCP_CHECK,
   startAgent,
   startCoordinator,
-  temporaryDirectory,
   until,
 } from "../support/fleet-harness.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
 
 const BESIDE = "127.0.0.1:7001";
 
@@ -120,7 +120,7 @@ test("a coordinator that starts late hears first how things stand", async (t) =>
 test("an agent goes on checking with its last assignment after a restart without any coordinator", async (t) => {
   const state = new HandState();
   state.add([BESIDE]);
-  const stateDir = await temporaryDirectory(t);
+  const stateDir = await temporaryFolder(t);
   const coordinator = await startCoordinator(t, { state });
   const before = await startAgent(t, { coordinators: [coordinator.address], config: { stateDir } });
   await until(() => before.schedule.assigned.length === 1, "the assignment");
@@ -361,7 +361,7 @@ test("an agent that does not read costs the coordinator no memory, and the other
   const addrs = Array.from({ length: 1_000 }, (_, at) => `127.0.0.1:${10_000 + at}`);
   const { address, heard, fleet } = await startCoordinator(t, { state });
   const client = createGrpcClient(AgentService, address);
-  t.after(() => client.close());
+  atEnd(t, () => client.close());
   const silent = client.call.connect(lines([hello("slow")]));
   await silent[Symbol.asyncIterator]().next();
   await until(() => heard.events.includes("found slow"), "found");
@@ -416,8 +416,8 @@ async function* lines(messages: readonly Request[]): AsyncGenerator<Request> {
   await once(new EventTarget(), "never");
 }
 
-async function copyState(t: Parameters<typeof temporaryDirectory>[0], from: string): Promise<string> {
-  const to = await temporaryDirectory(t);
+async function copyState(t: TestContext, from: string): Promise<string> {
+  const to = await temporaryFolder(t);
   await cp(`${from}/assignment.json`, `${to}/assignment.json`);
   return to;
 }

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "../../checks/check.js";
 import { createExecCheck } from "../../checks/exec.js";
 import type { Observation } from "../../common/model/observation.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
+import { checkContext, runOnce, summary } from "../support/check-context.js";
 
 function script(
   t: TestContext,
@@ -32,12 +32,8 @@ function command(
       probe: { command: words, cwd: extra.cwd ?? null, env: extra.env ?? {}, user: extra.user ?? null },
     },
   });
-  t.after(() => made.close());
+  atEnd(t, () => made.close());
   return made;
-}
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
 }
 
 function detail(seen: Observation): string {
@@ -61,9 +57,7 @@ async function pidFrom(file: string): Promise<number> {
 }
 
 async function temporary(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "duck-exec-"));
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
-  return dir;
+  return temporaryFolder(t, "duck-exec-");
 }
 
 test("exit 0 passes, 1 is degraded, anything else fails, with the end of the output", async (t) => {
@@ -78,7 +72,7 @@ test("exit 0 passes, 1 is degraded, anything else fails, with the end of the out
 
 test("the command sees the node and its own environment, and no other of this process's", async (t) => {
   process.env.DUCK_TEST_TOKEN = "hidden";
-  t.after(() => delete process.env.DUCK_TEST_TOKEN);
+  atEnd(t, () => delete process.env.DUCK_TEST_TOKEN);
   const made = script(t, 'echo "$CLUSTER $ADDR $HOST $PORT $MINE [$DUCK_TEST_TOKEN]"; exit 2', {
     env: { MINE: "yes" },
   });
@@ -140,7 +134,7 @@ test("a name that this host does not allow is inconclusive, and so is one of Obj
       }),
       execChecks: { probe: { command: ["/bin/true"], cwd: null, env: {}, user: null } },
     });
-    t.after(() => made.close());
+    atEnd(t, () => made.close());
 
     const seen = await runOnce(made);
 

@@ -9,32 +9,25 @@ import { createGrpcCheck } from "../../checks/grpc.js";
 import type { JsonObject } from "../../common/config/model.js";
 import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
+import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { makeCheck, runOnce, summary } from "../support/check-context.js";
 import { startFakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
 
 const TIMEOUT_MS = 500;
 
 function check(t: TestContext, port: number, options: JsonObject = {}, onConnectionLost?: () => void): Check {
-  const made = createGrpcCheck(
-    checkContext({
-      type: "grpc",
-      address: parseAddress(`127.0.0.1:${port}`),
-      options,
-      timeoutMs: TIMEOUT_MS,
-      ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
-    }),
-  );
-  t.after(() => made.close());
-  return made;
+  return makeCheck(t, createGrpcCheck, {
+    type: "grpc",
+    address: parseAddress(`127.0.0.1:${port}`),
+    options,
+    timeoutMs: TIMEOUT_MS,
+    onConnectionLost,
+  });
 }
 
 const run = (made: Check): Promise<Observation> => runOnce(made, TIMEOUT_MS);
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
-}
 
 type Serving = { readonly port: number; readonly health: HealthImplementation; readonly server: Server };
 
@@ -50,7 +43,7 @@ async function serve(
     options.port ?? 0,
     options.credentials ?? ServerCredentials.createInsecure(),
   );
-  t.after(() => server.forceShutdown());
+  atEnd(t, () => server.forceShutdown());
   return { port, health, server };
 }
 
@@ -104,7 +97,7 @@ test("a lost idle connection is told", async (t) => {
 test("a server without the health service is inconclusive and says what to do", async (t) => {
   const server = new Server();
   const port = await listen(server, 0, ServerCredentials.createInsecure());
-  t.after(() => server.forceShutdown());
+  atEnd(t, () => server.forceShutdown());
 
   const seen = await run(check(t, port));
 
@@ -114,7 +107,7 @@ test("a server without the health service is inconclusive and says what to do", 
 
 test("a silent server times out, and overlapping runs each settle", async (t) => {
   const silent = await startFakeServer((socket) => socket.resume());
-  t.after(() => silent.stop());
+  atEnd(t, () => silent.stop());
   const made = check(t, silent.port);
 
   const seen = await Promise.all([run(made), run(made)]);
@@ -125,7 +118,7 @@ test("a silent server times out, and overlapping runs each settle", async (t) =>
 test("an HTTP/1 server does not pass for a gRPC server", async (t) => {
   const http = createServer((_request, response) => response.end("hello"));
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
+  atEnd(t, () => {
     http.closeAllConnections();
     http.close();
   });
@@ -151,7 +144,7 @@ test("metadata and authority reach the server", async (t) => {
     "unary",
   );
   const port = await listen(server, 0, ServerCredentials.createInsecure());
-  t.after(() => server.forceShutdown());
+  atEnd(t, () => server.forceShutdown());
   const made = check(t, port, { metadata: { authorization: "Bearer abc" }, authority: "duck.test" });
 
   assert.equal(summary(await run(made)), "passed");
@@ -160,7 +153,7 @@ test("metadata and authority reach the server", async (t) => {
 
 test("TLS is verified", async (t) => {
   const authority = createAuthority();
-  t.after(() => authority.remove());
+  atEnd(t, () => authority.remove());
   const { cert, key } = authority.issue(["DNS:duck.test", "IP:127.0.0.1"]);
   const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) };
   const { port } = await serve(t, { credentials: ServerCredentials.createSsl(null, [pair]) });

@@ -1,60 +1,45 @@
 import assert from "node:assert/strict";
 import { createServer as createTlsServer } from "node:tls";
 import { test, type TestContext } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "../../checks/check.js";
 import { createTcpCheck } from "../../checks/tcp.js";
 import type { JsonObject } from "../../common/config/model.js";
 import { parseAddress } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
+import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, runOnce } from "../support/check-context.js";
+import { makeCheck, runOnce, summary } from "../support/check-context.js";
 import { startFakeServer, type FakeServer } from "../support/fake-server.js";
 import { freePort } from "../support/free-port.js";
 import { startRedis } from "../support/redis-server.js";
+import { until } from "../support/until.js";
 
 const TIMEOUT_MS = 400;
 
 function check(t: TestContext, addr: string, options: JsonObject, onConnectionLost?: () => void): Check {
-  const made = createTcpCheck(
-    checkContext({
-      type: "tcp",
-      address: parseAddress(addr),
-      options,
-      timeoutMs: TIMEOUT_MS,
-      ...(onConnectionLost === undefined ? {} : { onConnectionLost }),
-    }),
-  );
-  t.after(() => made.close());
-  return made;
+  return makeCheck(t, createTcpCheck, {
+    type: "tcp",
+    address: parseAddress(addr),
+    options,
+    timeoutMs: TIMEOUT_MS,
+    onConnectionLost,
+  });
 }
 
 const run = (made: Check): Promise<Observation> => runOnce(made, TIMEOUT_MS);
-
-function summary(seen: Observation): string {
-  return seen.outcome === "passed" ? "passed" : `${seen.outcome}/${seen.reason}`;
-}
 
 async function fake(
   t: TestContext,
   onConnection: Parameters<typeof startFakeServer>[0],
 ): Promise<FakeServer> {
   const server = await startFakeServer(onConnection);
-  t.after(() => server.stop());
+  atEnd(t, () => server.stop());
   return server;
-}
-
-async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`Waited 5 s in vain until ${what}`);
-    await delay(5);
-  }
 }
 
 test("connect-only passes where something listens, by TCP and by unix socket, and is refused where nothing does", async (t) => {
   const redis = await startRedis();
-  t.after(() => redis.stop());
+  atEnd(t, () => redis.stop());
 
   assert.equal(summary(await run(check(t, redis.addr, {}))), "passed");
   assert.equal(summary(await run(check(t, `unix:${redis.socketPath}`, {}))), "passed");
@@ -64,7 +49,7 @@ test("connect-only passes where something listens, by TCP and by unix socket, an
 
 test("send and expect talk to a real Redis, also over a frozen one", async (t) => {
   const redis = await startRedis();
-  t.after(() => redis.stop());
+  atEnd(t, () => redis.stop());
   const made = check(t, redis.addr, { send: "PING\\r\\n", expect: "+PONG\\r\\n" });
 
   assert.equal(summary(await run(made)), "passed");
@@ -148,12 +133,12 @@ test("without persistent every run connects anew and leaves nothing open", async
 
 test("TLS is verified, warns of a certificate that ends soon, and can be told not to verify", async (t) => {
   const authority = createAuthority();
-  t.after(() => authority.remove());
+  atEnd(t, () => authority.remove());
   const { cert, key } = authority.issue(["DNS:duck.test", "IP:127.0.0.1"], { days: 5 });
   const server = createTlsServer({ cert, key }, (socket) => socket.on("error", () => undefined).end("hello"));
   server.on("tlsClientError", () => undefined);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   const address = server.address();
   const addr = `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`;
   const trusted = { ca_file: authority.caFile };

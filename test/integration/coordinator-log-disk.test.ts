@@ -1,7 +1,6 @@
 /** The log on the real file system: what the simulated disk cannot show. */
 import assert from "node:assert/strict";
-import { mkdtemp, open, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { systemClock } from "../../common/clock.js";
@@ -11,9 +10,10 @@ import { openSingleMemberLog } from "../../coordinator/log/single-member-log.js"
 import { encodeSnapshot } from "../../coordinator/log/storage/snapshot-file.js";
 import { inspectSnapshot, restoreSnapshot } from "../../coordinator/log/storage/snapshots.js";
 import { verifyLog } from "../../coordinator/log/storage/verify.js";
+import { temporaryFolder } from "../support/at-end.js";
 
 test("entries, snapshots and rolled segments survive a restart on the real disk", async (context) => {
-  const dir = join(await temporaryDirectory(context), "deeper", "data");
+  const dir = join(await temporaryFolder(context), "deeper", "data");
   const log = await openIn(dir);
   for (let at = 0; at < 40; at++) await log.propose(new Uint8Array(4096).fill(65 + (at % 26)));
   await log.saveSnapshot({ last: { index: 30, term: 2 }, data: new Uint8Array(3_000_000).fill(7) });
@@ -31,7 +31,7 @@ test("entries, snapshots and rolled segments survive a restart on the real disk"
 });
 
 test("a second log on the same directory is refused", async (context) => {
-  const dir = await temporaryDirectory(context);
+  const dir = await temporaryFolder(context);
   const log = await openIn(dir);
 
   await assert.rejects(openIn(dir), { code: "LOG_LOCKED", message: /is using it/ });
@@ -39,7 +39,7 @@ test("a second log on the same directory is refused", async (context) => {
 });
 
 test("a damaged file is refused with its offset, which verify finds too", async (context) => {
-  const dir = await temporaryDirectory(context);
+  const dir = await temporaryFolder(context);
   const log = await openIn(dir);
   for (let at = 0; at < 5; at++) await log.propose(new Uint8Array(600).fill(65 + at));
   await log.close();
@@ -58,7 +58,7 @@ test("a damaged file is refused with its offset, which verify finds too", async 
 });
 
 test("a snapshot saved to a file starts another data directory", async (context) => {
-  const parent = await temporaryDirectory(context);
+  const parent = await temporaryFolder(context);
   const path = join(parent, "backup.snap");
   const snapshot = { last: { index: 12, term: 3 }, data: new TextEncoder().encode("the state") };
   const origin = { memberId: "c1", clusterId: "01A", members: ["c1"], createdAtMs: 1 };
@@ -78,10 +78,4 @@ test("a snapshot saved to a file starts another data directory", async (context)
 function openIn(dir: string): Promise<ReplicatedLog> {
   const options = { memberId: "c1", clock: systemClock, logger: silentLogger, segmentBytes: 64 * 1024 };
   return openSingleMemberLog({ dir, ...options });
-}
-
-async function temporaryDirectory(context: { after(callback: () => Promise<void>): void }): Promise<string> {
-  const directory = await mkdtemp(join(tmpdir(), "duck-log-"));
-  context.after(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }));
-  return directory;
 }

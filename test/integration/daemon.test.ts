@@ -32,8 +32,9 @@ function place(context: TestContext) {
     const holder = readPidFile(pidFile);
     for (const pid of [...(holder === null ? [] : [holder.pid]), ...pids()]) {
       if (identify(pid) !== null) process.kill(pid, "SIGKILL");
+      await eventually(() => identify(pid) === null, `process ${pid} to end`);
     }
-    rmSync(directory, { recursive: true, force: true, maxRetries: 20 });
+    rmSync(directory, { recursive: true, force: true });
   });
   const run = (command: string, behaviour = "well") =>
     spawnSync(process.execPath, ["--import", "tsx", PROGRAM, command, ...args(behaviour)], {

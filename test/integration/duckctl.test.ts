@@ -234,6 +234,16 @@ test("errors say what, why and what to try, on standard error alone, with an exi
       /unknown command 'lst'\n\(Did you mean one of list, ls\?\)\n {2}try: duckctl nodes --help/,
     ],
     [["config", "validate", "/nowhere.yaml"], 2, /Cannot read .*nowhere\.yaml/],
+    [["nodes", "list", ""], 2, /<cluster-or-node> is empty: leave it out, or give it a value/],
+    [["triggers", "list", ""], 2, /<cluster> is empty/],
+    [["events", "--cluster="], 2, /--cluster is empty/],
+    [["checks", "run", "web", addr(0), "--check="], 2, /--check is empty/],
+    [["--server", "", "status"], 2, /--server is empty/],
+    [
+      ["snapshot", "save", tier.folder],
+      2,
+      /Cannot write ".*": it is a directory\n {2}try: name a file in it/,
+    ],
     [["--server", "a b", "status"], 2, /Invalid server "a b"/],
   ];
 
@@ -440,6 +450,6 @@ test("snapshot save writes a file that only its owner may read", async () => {
   const { mode, size } = statSync(file);
   assert.deepEqual(JSON.parse(saved.out), { file, bytes: size });
   assert.equal(mode & 0o777, 0o600);
-  assert.equal(impossible.code, 1);
-  assert.match(impossible.err, /Cannot write/);
+  assert.equal(impossible.code, 2);
+  assert.match(impossible.err, /Cannot write ".*such": there is no directory ".*no"/);
 });

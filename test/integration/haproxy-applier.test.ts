@@ -1,27 +1,25 @@
 /** The applier against a real HAProxy: every way of changing it, and every way it can go wrong. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { Agent, get } from "node:http";
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { Agent } from "node:http";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test, type TestContext } from "node:test";
+import { test } from "node:test";
 
-import type { Applier, Bundle } from "../../appliers/applier.js";
+import type { Bundle } from "../../appliers/applier.js";
 import { createHaproxyApplier } from "../../appliers/haproxy/applier.js";
 import { ask } from "../../appliers/haproxy/cli.js";
 import { systemClock } from "../../common/clock.js";
-import type { HaproxyConfig, ProxyTargetConfig } from "../../common/config/model.js";
 import type { NodeSlice } from "../../coordinator/render/balancer-view.js";
-import { renderHaproxy } from "../../coordinator/render/haproxy/render.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
 import { freePort } from "../support/free-port.js";
-import { startHaproxy, type HaproxyServer } from "../support/haproxy.js";
-import { clusterSlice, haproxyConfig, nodeSlice, proxyTarget, viewOf } from "../support/haproxy-views.js";
+import { startHaproxy } from "../support/haproxy.js";
+import { answers, bundleOf, fetchText, serving, workerOf } from "../support/haproxy-serving.js";
+import { haproxyConfig, nodeSlice, proxyTarget } from "../support/haproxy-views.js";
 import { startWebServer, type WebServer } from "../support/web-server.js";
 
 const signal = new AbortController().signal;
-let index = 0;
 
 test("a state change reaches HAProxy without a reload, and the file says the same", async (t) => {
   const { applier, front, webs, haproxy, path } = await serving(t, { webs: 2 });
@@ -50,7 +48,7 @@ test("a structural change reloads HAProxy and is proven by its marker", async (t
   const { applier, front, webs, haproxy } = await serving(t, { webs: 2 });
   const worker = await workerOf(haproxy);
   const third = await startWebServer();
-  t.after(() => third.stop());
+  atEnd(t, () => third.stop());
 
   const outcome = await applier.apply(front([...webs, third].map((web) => nodeSlice(web.addr))), signal);
 
@@ -119,7 +117,7 @@ test("a port in use is found before HAProxy is told, and the old file stays", as
   const worker = await workerOf(haproxy);
   const taken = createServer().listen(0, "127.0.0.1");
   await once(taken, "listening");
-  t.after(() => taken.close());
+  atEnd(t, () => taken.close());
   const { port } = taken.address() as { port: number };
 
   const binds = [`127.0.0.1:${front.port}`, `127.0.0.1:${port}`];
@@ -183,7 +181,7 @@ test("when HAProxy is killed the new file waits for its return", async (t) => {
 
   const away = await applier.apply(bundle, signal);
   const again = await startHaproxy({ files: [path], masterSocket });
-  t.after(() => again.stop());
+  atEnd(t, () => again.stop());
   const back = await applier.apply(bundle, signal);
 
   assert.match(away.error, /is HAProxy running/);
@@ -223,9 +221,9 @@ test("the mode of the file stays", async (t) => {
 });
 
 test("the stats socket and a reload command serve a marker block in the user's own file", async (t) => {
-  const dir = await workDir(t);
+  const dir = await temporaryFolder(t, "duck-ha-");
   const [first, second] = [await startWebServer(), await startWebServer()];
-  t.after(() => Promise.all([first.stop(), second.stop()]));
+  atEnd(t, () => Promise.all([first.stop(), second.stop()]));
   const port = await freePort();
   const path = join(dir, "user.cfg");
   const masterSocket = join(dir, "m.sock");
@@ -248,7 +246,7 @@ test("the stats socket and a reload command serve a marker block in the user's o
   ].join("\n");
   await writeFile(path, original);
   const haproxy = await startHaproxy({ files: [path], masterSocket, pidFile: join(dir, "pid") });
-  t.after(() => haproxy.stop());
+  atEnd(t, () => haproxy.stop());
   const applier = createHaproxyApplier({
     balancer: "front",
     mode: "marker",
@@ -302,9 +300,9 @@ test("the stats socket and a reload command serve a marker block in the user's o
 });
 
 test("a file rendered for many hosts gets this host's stats socket, so that states change without a reload", async (t) => {
-  const dir = await workDir(t);
+  const dir = await temporaryFolder(t, "duck-ha-");
   const web = await startWebServer();
-  t.after(() => web.stop());
+  atEnd(t, () => web.stop());
   const port = await freePort();
   const path = join(dir, "haproxy.cfg");
   const pidFile = join(dir, "pid");
@@ -326,7 +324,7 @@ test("a file rendered for many hosts gets this host's stats socket, so that stat
   });
   await applier.apply(bundleOf(config, [nodeSlice(web.addr)]), signal);
   const haproxy = await startHaproxy({ files: [path], masterSocket: join(dir, "m.sock"), pidFile });
-  t.after(() => haproxy.stop());
+  atEnd(t, () => haproxy.stop());
   const worker = await workerOf(haproxy);
 
   const outcome = await applier.apply(bundleOf(config, [nodeSlice(web.addr, { state: "down" })]), signal);
@@ -341,10 +339,34 @@ test("a file rendered for many hosts gets this host's stats socket, so that stat
   });
 });
 
+test("with reload none the operator is told to reload, until HAProxy runs the file", async (t) => {
+  const { front, webs, haproxy, make } = await serving(t, { webs: 1 });
+  const applier = make({
+    reload: { kind: "none" },
+    statsSocket: haproxy.masterSocket.replace("m.sock", "s.sock"),
+  });
+  const bundle = front(
+    webs.map((web) => nodeSlice(web.addr)),
+    { backendOptions: ["http-reuse safe"] },
+  );
+
+  const told = await applier.apply(bundle, signal);
+  await ask(haproxy.masterSocket, "reload");
+  const deadlineMs = performance.now() + 5_000;
+  let after = await applier.apply(bundle, signal);
+  while (after.error !== "" && performance.now() < deadlineMs) after = await applier.apply(bundle, signal);
+
+  assert.match(
+    told.error,
+    /HAProxy does not run it yet .*: reload HAProxy by hand, because "reload" is none/,
+  );
+  assert.deepEqual([after.error, after.observedGeneration], ["", after.wantedGeneration]);
+});
+
 test("SIGUSR2 by pid file reloads, and an include file stands beside the user's own", async (t) => {
-  const dir = await workDir(t);
+  const dir = await temporaryFolder(t, "duck-ha-");
   const web = await startWebServer();
-  t.after(() => web.stop());
+  atEnd(t, () => web.stop());
   const port = await freePort();
   const main = join(dir, "main.cfg");
   const path = join(dir, "backends.cfg");
@@ -385,7 +407,7 @@ test("SIGUSR2 by pid file reloads, and an include file stands beside the user's 
     signal,
   );
   const haproxy = await startHaproxy({ files: [main, path], masterSocket: join(dir, "m.sock"), pidFile });
-  t.after(() => haproxy.stop());
+  atEnd(t, () => haproxy.stop());
   const backup = nodeSlice(web.addr, { attributes: { weight: 5, backup: true } });
   const outcome = await createHaproxyApplier({ ...options, target }).apply(
     bundleOf(config, [backup]),
@@ -398,104 +420,6 @@ test("SIGUSR2 by pid file reloads, and an include file stands beside the user's 
   assert.equal(outcome.observedGeneration, outcome.wantedGeneration);
   assert.deepEqual(await answers(port, 2), new Set([String(web.port)]));
 });
-
-type Front = ((nodes: readonly NodeSlice[], changes?: Partial<HaproxyConfig>) => Bundle) & {
-  readonly port: number;
-};
-
-type Serving = {
-  readonly applier: Applier;
-  readonly front: Front;
-  readonly webs: readonly WebServer[];
-  readonly haproxy: HaproxyServer;
-  readonly path: string;
-  readonly masterSocket: string;
-  /** Another applier over the same state, as after a restart. */
-  readonly make: (target?: Partial<ProxyTargetConfig>) => Applier;
-};
-
-/** A HAProxy that serves a whole file of ours, with some web servers behind it. */
-async function serving(t: TestContext, options: { readonly webs: number }): Promise<Serving> {
-  const dir = await workDir(t);
-  const webs = await Promise.all(Array.from({ length: options.webs }, startWebServer));
-  t.after(() => Promise.all(webs.map((web) => web.stop())));
-  const port = await freePort();
-  const path = join(dir, "haproxy.cfg");
-  const masterSocket = join(dir, "m.sock");
-  const make: Serving["make"] = (changes) =>
-    createHaproxyApplier({
-      balancer: "front",
-      mode: "file",
-      target: proxyTarget({ path, reload: { kind: "master", socket: masterSocket }, ...changes }),
-      stateDir: join(dir, "state"),
-      clock: systemClock,
-    });
-  const bind = { web: { bind: [`127.0.0.1:${port}`], options: [] } };
-  const front = Object.assign(
-    (nodes: readonly NodeSlice[], changes: Partial<HaproxyConfig> = {}) =>
-      bundleOf(haproxyConfig({ frontends: bind, ...changes }), nodes),
-    { port },
-  );
-  // HAProxy is not there yet: the file is written, and the first start reads it.
-  const first = front(webs.map((web) => nodeSlice(web.addr)));
-  const early = await make().apply(first, signal);
-  assert.match(early.error, /is HAProxy running/);
-  const haproxy = await startHaproxy({ files: [path], masterSocket });
-  t.after(() => haproxy.stop());
-  const applier = make();
-  const outcome = await applier.apply(first, signal);
-  assert.equal(outcome.error, "", haproxy.output());
-  return { applier, front, webs, haproxy, path, masterSocket, make };
-}
-
-async function workDir(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "duck-ha-"));
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
-  return dir;
-}
-
-function bundleOf(config: HaproxyConfig, nodes: readonly NodeSlice[]): Bundle {
-  const sorted = [...nodes].sort((a, b) => (a.addr < b.addr ? -1 : 1));
-  const rendering = renderHaproxy(viewOf(config, [clusterSlice(sorted)]));
-  assert.equal(rendering.kind, "rendered");
-  index++;
-  return {
-    balancer: config.name,
-    kind: "haproxy",
-    generation: rendering.generation,
-    files: rendering.files,
-    fencing: { term: 1, index },
-    isUrgent: true,
-  };
-}
-
-async function workerOf(haproxy: HaproxyServer): Promise<string> {
-  return /^(\d+)\s+worker\s+0\s/m.exec(await ask(haproxy.masterSocket, "show proc"))?.[1] ?? "none";
-}
-
-async function answers(port: number, count: number): Promise<ReadonlySet<string>> {
-  const bodies = new Set<string>();
-  for (let round = 0; round < count; round++) bodies.add(await fetchText(port));
-  return bodies;
-}
-
-function fetchText(port: number, agent?: Agent): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const request = get(
-      { host: "127.0.0.1", port, ...(agent === undefined ? { agent: false } : { agent }) },
-      (response) => {
-        let text = "";
-        response.setEncoding("utf8");
-        response.on("data", (chunk: string) => (text += chunk));
-        response.on("end", () => {
-          if (response.statusCode === 200) resolve(text);
-          else reject(new Error(`status ${response.statusCode}`));
-        });
-      },
-    );
-    request.on("error", reject);
-  });
-}
 
 /** Requests on fresh connections and on kept ones, one after the other on each, until `end`. */
 function startLoad(port: number): {

@@ -1,9 +1,8 @@
 /** From a committed cut to a real HAProxy: how soon traffic leaves a dead node, and what the ledger says. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 
@@ -13,6 +12,7 @@ import type { HaproxyConfig } from "../../common/config/model.js";
 import { createLogger } from "../../common/logger.js";
 import { startDelivery, type Delivery } from "../../coordinator/delivery/start.js";
 import type { NodeState } from "../../common/model/node.js";
+import { atEnd, temporaryFolder } from "../support/at-end.js";
 import { fakeReplica, nodeRecord, type FakeReplica } from "../support/fake-replica.js";
 import { freePort } from "../support/free-port.js";
 import { startHaproxy } from "../support/haproxy.js";
@@ -21,7 +21,7 @@ import { startWebServer } from "../support/web-server.js";
 
 test("a down cut reaches HAProxy within 400 ms, without a reload, ten times over", async (t) => {
   const webs = await Promise.all([startWebServer(), startWebServer()]);
-  t.after(() => Promise.all(webs.map((web) => web.stop())));
+  atEnd(t, () => Promise.all(webs.map((web) => web.stop())));
   const [first, second] = webs;
   const { replica, delivery } = await deliver(t, {}, [first.addr, second.addr]);
 
@@ -46,7 +46,7 @@ test("a client of a Redis-like service leaves a node with the cut", async (t) =>
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  t.after(() => {
+  atEnd(t, () => {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
@@ -62,7 +62,7 @@ test("a client of a Redis-like service leaves a node with the cut", async (t) =>
 
 test("a file edited by hand is put right, and the ledger told so", async (t) => {
   const web = await startWebServer();
-  t.after(() => web.stop());
+  atEnd(t, () => web.stop());
   const { replica, delivery, path } = await deliver(t, {}, [web.addr], 20);
   const right = await readFile(path, "utf8");
 
@@ -83,8 +83,7 @@ async function deliver(
   addrs: readonly string[],
   observeEveryMs = 60_000,
 ): Promise<{ replica: FakeReplica; delivery: Delivery; port: number; path: string }> {
-  const dir = await mkdtemp(join(tmpdir(), "duck-hd-"));
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
+  const dir = await temporaryFolder(t, "duck-hd-");
   const port = await freePort();
   const path = join(dir, "haproxy.cfg");
   const masterSocket = join(dir, "m.sock");
@@ -106,11 +105,11 @@ async function deliver(
     createApplier: haproxyApplierFactory({ stateDir: join(dir, "state"), clock: systemClock }),
     observeEveryMs,
   });
-  t.after(() => delivery.close());
+  atEnd(t, () => delivery.close());
   // HAProxy is not there yet: its file is, and the retry finds it running.
   await until(() => delivery.balancers()[0]?.proxies[0]?.state === "failed");
   const haproxy = await startHaproxy({ files: [path], masterSocket });
-  t.after(() => haproxy.stop());
+  atEnd(t, () => haproxy.stop());
   await until(() => delivery.balancers()[0]?.proxies[0]?.state === "converged");
   return { replica, delivery, port, path };
 }

@@ -1,11 +1,11 @@
 /** Every golden file is a configuration that the real HAProxy takes. */
 import assert from "node:assert/strict";
-import { mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
 import { validateConfiguration } from "../../appliers/haproxy/validate.js";
+import { temporaryFolder } from "../support/at-end.js";
 import { GOLDEN_DIRECTORY, goldenViews } from "../support/haproxy-golden.js";
 
 /** The user's own file beside an include file or around a marker block. */
@@ -22,8 +22,7 @@ const MAIN = [
 
 for (const name of Object.keys(goldenViews)) {
   test(`HAProxy takes ${name}.cfg`, async (t) => {
-    const dir = await mkdtemp(join(tmpdir(), "duck-golden-"));
-    t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 20 }));
+    const dir = await temporaryFolder(t, "duck-golden-");
     const text = await readFile(join(GOLDEN_DIRECTORY, `${name}.cfg`), "utf8");
     const hasListener = text.includes("  bind ");
     const main = join(dir, "main.cfg");

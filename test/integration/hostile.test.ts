@@ -1,13 +1,14 @@
 /** What a coordinator meets that nobody wished for: strangers on its ports, rivals, pauses, sudden death. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { atEnd } from "../support/at-end.js";
 import { coordinatorYaml, startCoordinatorProgram, temporaryFolder } from "../support/coordinator-program.js";
 import { runProgram } from "../support/program.js";
 
@@ -17,7 +18,7 @@ const PAUSE_MS = 8_000;
 test("garbage, wrong protocols and a thousand half-open connections leave both ports answering", async (context) => {
   const { grpc, http, addrs } = await startCoordinatorProgram(context, coordinatorYaml(EMPTY));
   const sockets: Socket[] = [];
-  context.after(() => sockets.forEach((socket) => socket.destroy()));
+  atEnd(context, () => sockets.forEach((socket) => socket.destroy()));
   const send = async (address: string, bytes: Buffer | string): Promise<void> => {
     const socket = connect(Number(address.split(":").at(-1)), "127.0.0.1");
     socket.on("error", () => undefined);
@@ -72,7 +73,7 @@ test("a second coordinator on the same data or the same port ends with what is w
     const file = join(folder, "rival.yaml");
     writeFileSync(file, yaml);
     const program = runProgram("duck-coordinator", ["-c", file]);
-    context.after(() => program.kill());
+    atEnd(context, () => program.kill());
     assert.equal(await program.ended, 1);
     return program.text();
   };
@@ -88,7 +89,7 @@ test("a second coordinator on the same data or the same port ends with what is w
 test("a pause of the whole process takes no node down", async (context) => {
   const service = createServer((_request, response) => void response.end("ok")).listen(0, "127.0.0.1");
   await once(service, "listening");
-  context.after(() => {
+  atEnd(context, () => {
     service.closeAllConnections();
     service.close();
   });
@@ -115,25 +116,4 @@ test("a pause of the whole process takes no node down", async (context) => {
     states.filter((message) => message.includes("→ down")),
     [],
   );
-});
-
-test("a trigger whose coordinator is killed under it is recorded as failed and not repeated", async (context) => {
-  const folder = temporaryFolder(context);
-  const journal = join(folder, "journal");
-  const yaml = coordinatorYaml(`clusters:
-  web:
-    type: http
-    pass_without_checks: true
-    triggers: [{on: [nodes], do: [{type: shell, cwd: ${folder}, commands: ["echo run >> journal; sleep 3"]}]}]`);
-  const first = await startCoordinatorProgram(context, yaml, folder);
-  await first.control.addNode({ node: { cluster: "web", addr: "10.0.0.1:80" } });
-  while (!existsSync(journal)) await delay(10);
-
-  await first.program.kill();
-  const second = await startCoordinatorProgram(context, yaml, folder);
-  const runs = async () => (await second.control.listRuns({ cluster: "web" })).runs;
-  while ((await runs()).some(({ outcome }) => outcome !== "failed")) await delay(20);
-
-  assert.match((await runs())[0]?.error ?? "", /coordinator that had started it ended/);
-  assert.equal(readFileSync(journal, "utf8"), "run\n");
 });

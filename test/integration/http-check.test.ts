@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { rmSync, mkdtempSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createHttp2Server, createSecureServer } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer as createTcpServer } from "node:net";
-import type { Server as TcpServer, Socket } from "node:net";
-import { tmpdir } from "node:os";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { TestContext } from "node:test";
@@ -15,56 +13,26 @@ import { createHttpCheck } from "../../checks/http/http.js";
 import type { Check } from "../../checks/check.js";
 import type { JsonObject } from "../../common/config/model.js";
 import type { Address } from "../../common/model/address.js";
+import { temporaryFolder } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, gist, runOnce } from "../support/check-context.js";
+import { gist, makeCheck as checkMade, runOnce } from "../support/check-context.js";
 import { freePort } from "../support/free-port.js";
+import { listening, type Listening } from "../support/listening.js";
+import { until } from "../support/until.js";
 
 const authority = createAuthority();
 const leaf = authority.issue(["DNS:duck.test", "IP:127.0.0.1"]);
 after(() => authority.remove());
 
-type Listening = {
-  readonly address: Address;
-  readonly sockets: Set<Socket>;
-  readonly connections: () => number;
-};
-
-async function listen(
-  context: TestContext,
-  server: TcpServer,
-  where: number | string = 0,
-): Promise<Listening> {
-  const sockets = new Set<Socket>();
-  let connections = 0;
-  server.on("connection", (socket: Socket) => {
-    connections++;
-    sockets.add(socket);
-    socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
-  });
-  if (typeof where === "string") server.listen(where);
-  else server.listen(where, "127.0.0.1");
-  await once(server, "listening");
-  context.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const bound = server.address();
-  const address: Address =
-    typeof bound === "string" || bound === null
-      ? { kind: "unix", path: String(bound) }
-      : { kind: "tcp", host: "127.0.0.1", port: bound.port };
-  return { address, sockets, connections: () => connections };
-}
-
 function serve(context: TestContext, handler: RequestListener): Promise<Listening & { server: Server }> {
   const server = createServer(handler);
-  return listen(context, server).then((listening) => ({ ...listening, server }));
+  return listening(context, server).then((listening) => ({ ...listening, server }));
 }
 
 /** A TCP server that reacts to the first bytes of each connection. */
 function serveRaw(context: TestContext, onData: (socket: Socket, data: Buffer) => void): Promise<Listening> {
   const server = createTcpServer((socket) => socket.on("data", (data: Buffer) => onData(socket, data)));
-  return listen(context, server);
+  return listening(context, server);
 }
 
 function makeCheck(
@@ -73,19 +41,12 @@ function makeCheck(
   options: JsonObject = {},
   extra: { readonly timeoutMs?: number; readonly onConnectionLost?: () => void } = {},
 ): Check {
-  const check = createHttpCheck(
-    checkContext({ type: "http", address, options: { fresh_every: 0, ...options }, ...extra }),
-  );
-  context.after(() => check.close());
-  return check;
-}
-
-async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) assert.fail(`Waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  return checkMade(context, createHttpCheck, {
+    type: "http",
+    address,
+    options: { fresh_every: 0, ...options },
+    ...extra,
+  });
 }
 
 const ok = (_request: IncomingMessage, response: ServerResponse) => void response.end("ok");
@@ -277,7 +238,7 @@ for (const [what, start, detail] of [
     assert.equal(observation.outcome === "failed" && observation.reason, "timedOut");
     assert.match(observation.outcome === "failed" ? observation.detail : "", new RegExp(detail));
     assert.ok(tookMs >= 95 && tookMs < 400, `took ${tookMs} ms`);
-    await eventually(() => sockets.size === 0, "the connection is closed");
+    await until(() => sockets.size === 0, "the connection is closed");
   });
 }
 
@@ -293,7 +254,7 @@ test("a TLS handshake that nobody answers times out at the signal", async (conte
     reason: "timedOut",
     detail: "no connection in time",
   });
-  await eventually(() => sockets.size === 0, "the connection is closed");
+  await until(() => sockets.size === 0, "the connection is closed");
 });
 
 test("a body of 100 MB is not read: irrelevant, it passes; expected, it is too large", async (context) => {
@@ -312,13 +273,13 @@ test("a body of 100 MB is not read: irrelevant, it passes; expected, it is too l
   });
 
   const irrelevant = await runOnce(makeCheck(context, address, { max_body: "64KiB" }));
-  await eventually(() => sockets.size === 0, "the first connection is closed");
+  await until(() => sockets.size === 0, "the first connection is closed");
   const writtenFirst = written;
   written = 0;
   const expected = await runOnce(
     makeCheck(context, address, { max_body: "64KiB", expect_body: { json: ["a", "exists"] } }),
   );
-  await eventually(() => sockets.size === 0, "the second connection is closed");
+  await until(() => sockets.size === 0, "the second connection is closed");
   const found = await runOnce(makeCheck(context, address, { max_body: "64KiB", expect_body: "xxx" }));
 
   assert.equal(irrelevant.outcome, "passed");
@@ -341,7 +302,7 @@ test("a run that overlaps an unanswered one uses a standby connection", async (c
   const check = makeCheck(context, address);
 
   const first = runOnce(check);
-  await eventually(() => waiting.length === 1, "the first request arrives");
+  await until(() => waiting.length === 1, "the first request arrives");
   isHanging = false;
   const second = await runOnce(check);
   waiting[0]?.end();
@@ -360,7 +321,7 @@ test("an idle connection that the server drops unannounced is reported, once, an
   await runOnce(check);
 
   for (const socket of sockets) socket.destroy();
-  await eventually(() => losses > 0, "the loss is reported");
+  await until(() => losses > 0, "the loss is reported");
 
   assert.equal((await runOnce(check)).outcome, "passed");
   assert.equal(losses, 1);
@@ -379,7 +340,7 @@ test("closing as announced is no loss: `Connection: close` and an announced idle
     assert.equal((await runOnce(check)).outcome, "passed");
   }
 
-  await eventually(() => sockets.size === 0, "all connections have ended");
+  await until(() => sockets.size === 0, "all connections have ended");
 
   assert.equal(losses, 0);
 });
@@ -428,7 +389,7 @@ test("now and then a new connection is tried; a closed listener fails the node t
   const { address, connections, server } = await serve(context, ok);
   const check = makeCheck(context, address, { fresh_every: 3 });
   for (let run = 0; run < 7; run++) assert.equal((await runOnce(check)).outcome, "passed");
-  await eventually(() => connections() >= 3, "new connections were made");
+  await until(() => connections() >= 3, "new connections were made");
 
   server.closeIdleConnections = () => undefined;
   server.close();
@@ -467,10 +428,9 @@ test("a listener that comes back is believed again, and its refusals are told on
 });
 
 test("a unix socket is asked as localhost", async (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "duck-http-"));
-  context.after(() => rmSync(directory, { recursive: true }));
+  const directory = await temporaryFolder(context, "duck-http-");
   const server = createServer((request, response) => void response.end(request.headers.host));
-  const { address } = await listen(context, server, join(directory, "s"));
+  const { address } = await listening(context, server, join(directory, "s"));
 
   const observation = await runOnce(makeCheck(context, address, { expect_body: { equals: "localhost" } }));
 
@@ -483,7 +443,7 @@ test("over TLS the certificate must be for the URL's host, whatever the node's a
     { cert: leaf.cert, key: leaf.key, SNICallback: (name, done) => (names.push(name), done(null)) },
     ok,
   );
-  const { address } = await listen(context, server);
+  const { address } = await listening(context, server);
   const tls = { ca_file: authority.caFile };
   const run = async (options: JsonObject) => gist(await runOnce(makeCheck(context, address, options)));
 
@@ -508,7 +468,7 @@ test("a client certificate is shown to a server that asks for one", async (conte
     { cert: leaf.cert, key: leaf.key, ca: authority.ca, requestCert: true },
     ok,
   );
-  const { address } = await listen(context, server);
+  const { address } = await listening(context, server);
   const tls = { ca_file: authority.caFile };
 
   const without = await runOnce(makeCheck(context, address, { tls }));
@@ -522,7 +482,7 @@ test("a client certificate is shown to a server that asks for one", async (conte
 
 test("a certificate that ends soon warns, or degrades when asked to", async (context) => {
   const ending = authority.issue(["IP:127.0.0.1"], { days: 5 });
-  const { address } = await listen(context, createHttpsServer({ cert: ending.cert, key: ending.key }, ok));
+  const { address } = await listening(context, createHttpsServer({ cert: ending.cert, key: ending.key }, ok));
   const tls = { ca_file: authority.caFile };
   const run = (options: JsonObject) => runOnce(makeCheck(context, address, { tls, ...options }));
 
@@ -549,8 +509,8 @@ test("HTTP/2 is spoken over TLS, with prior knowledge without it, and by choice 
     note(request);
     response.end("ok");
   });
-  const secureAt = await listen(context, secure);
-  const plainAt = await listen(context, plain);
+  const secureAt = await listening(context, secure);
+  const plainAt = await listening(context, plain);
   const tls = { ca_file: authority.caFile };
   const runs: readonly [Address, JsonObject][] = [
     [secureAt.address, { tls, http_version: 2 }],
@@ -571,7 +531,7 @@ test("HTTP/2 is spoken over TLS, with prior knowledge without it, and by choice 
 
 test("HTTP/2 asked of a server without it is a protocol failure", async (context) => {
   const plain = await serve(context, ok);
-  const secure = await listen(
+  const secure = await listening(
     context,
     createHttpsServer({ cert: leaf.cert, key: leaf.key, ALPNProtocols: [] }, ok),
   );
@@ -586,8 +546,7 @@ test("HTTP/2 asked of a server without it is a protocol failure", async (context
 });
 
 test("a bearer token is read from its file, again when it changes, and its absence is no verdict", async (context) => {
-  const directory = mkdtempSync(join(tmpdir(), "duck-token-"));
-  context.after(() => rmSync(directory, { recursive: true }));
+  const directory = await temporaryFolder(context, "duck-token-");
   const file = join(directory, "token");
   const { address } = await serve(context, (request, response) => {
     response.statusCode = request.headers.authorization === "Bearer one" ? 200 : 401;
@@ -614,6 +573,6 @@ test("close() ends every connection, and a run after it fails without one", asyn
   check.close();
   check.close();
 
-  await eventually(() => sockets.size === 0, "connections are closed");
+  await until(() => sockets.size === 0, "connections are closed");
   assert.notEqual((await runOnce(check, 200)).outcome, "passed");
 });

@@ -2,14 +2,12 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { seededRandom } from "../../common/random.js";
 import { verifyLog } from "../../coordinator/log/storage/verify.js";
+import { temporaryFolder } from "../support/at-end.js";
 import { killRounds } from "../support/kill-rounds.js";
 import type { NodeChange, RunningSubject, Subject } from "../support/kill-rounds.js";
 import type { ChildReply, ChildRequest } from "../support/replica-child.js";
@@ -19,8 +17,7 @@ const SEED = Number(process.env["SEED"] ?? "1");
 const CHILD = fileURLToPath(new URL("../support/replica-child.ts", import.meta.url));
 
 test(`every acknowledged change survives ${ROUNDS} kills, and none is half applied`, async (context) => {
-  const directory = await mkdtemp(join(tmpdir(), "duck-kill-"));
-  context.after(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }));
+  const directory = await temporaryFolder(context, "duck-kill-");
 
   const report = await killRounds({
     subject: replicaIn(directory),

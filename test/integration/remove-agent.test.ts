@@ -7,11 +7,12 @@ import { systemClock } from "../../common/clock.js";
 import { parseConfigText } from "../../common/config/load.js";
 import { silentLogger } from "../../common/logger.js";
 import { systemRandom } from "../../common/random.js";
+import { atEnd } from "../support/at-end.js";
 import { startTestTier } from "../support/test-tier.js";
 
 test("duckctl forgets a lost agent with the nodes it declared, but not a connected one", async (t) => {
   const tier = await startTestTier({ yaml: "clusters: {web: {type: tcp, pass_without_checks: true}}" });
-  t.after(() => tier.stop());
+  atEnd(t, () => tier.stop());
   const text = "agent: {id: old, nodes: [{cluster: web, addr: 127.0.0.1:9}]}";
   const { agent } = parseConfigText(text, "agent.yaml", {});
   const stopping = new AbortController();
@@ -22,7 +23,7 @@ test("duckctl forgets a lost agent with the nodes it declared, but not a connect
     logger: silentLogger,
     signal: stopping.signal,
   });
-  t.after(async () => {
+  atEnd(t, async () => {
     stopping.abort();
     await running;
   });

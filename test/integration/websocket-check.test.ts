@@ -4,7 +4,6 @@ import { createServer } from "node:http";
 import type { IncomingMessage, Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
 import { createServer as createTcpServer } from "node:net";
-import type { Socket } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
 import { WebSocketServer } from "ws";
@@ -13,47 +12,25 @@ import type { Check } from "../../checks/check.js";
 import { createWebsocketCheck } from "../../checks/websocket.js";
 import type { JsonObject } from "../../common/config/model.js";
 import type { Address } from "../../common/model/address.js";
+import { atEnd } from "../support/at-end.js";
 import { createAuthority } from "../support/certificates.js";
-import { checkContext, gist, runOnce } from "../support/check-context.js";
+import { gist, makeCheck as checkMade, runOnce } from "../support/check-context.js";
 import { freePort } from "../support/free-port.js";
-
-type Serving = {
-  readonly address: Address;
-  readonly sockets: Set<Socket>;
-  readonly connections: () => number;
-};
+import { listening, type Listening } from "../support/listening.js";
+import { until } from "../support/until.js";
 
 async function serve(
   context: TestContext,
   onSession: (socket: WebSocket, request: IncomingMessage) => void,
   options: { readonly server?: Server; readonly ws?: ServerOptions } = {},
-): Promise<Serving> {
+): Promise<Listening> {
   const server = options.server ?? createServer();
   const sessions = new WebSocketServer({ server, ...options.ws });
   sessions.on("connection", (socket, request) => {
     socket.on("error", () => undefined);
     onSession(socket, request);
   });
-  const sockets = new Set<Socket>();
-  let connections = 0;
-  server.on("connection", (socket) => {
-    connections++;
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket)).on("error", () => undefined);
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  context.after(() => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-  });
-  const bound = server.address();
-  assert.ok(bound !== null && typeof bound !== "string");
-  return {
-    address: { kind: "tcp", host: "127.0.0.1", port: bound.port },
-    sockets,
-    connections: () => connections,
-  };
+  return listening(context, server);
 }
 
 function makeCheck(
@@ -62,17 +39,7 @@ function makeCheck(
   options: JsonObject = {},
   onConnectionLost = () => {},
 ): Check {
-  const check = createWebsocketCheck(checkContext({ type: "websocket", address, options, onConnectionLost }));
-  context.after(() => check.close());
-  return check;
-}
-
-async function eventually(condition: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  while (!condition()) {
-    if (performance.now() > deadline) assert.fail(`Waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
+  return checkMade(context, createWebsocketCheck, { type: "websocket", address, options, onConnectionLost });
 }
 
 const reasonOf = async (check: Check, timeoutMs?: number) => {
@@ -160,7 +127,7 @@ test("each way to refuse has its reason", async (context) => {
   const httpOnly = createServer((_request, response) => void response.writeHead(404).end());
   httpOnly.listen(0, "127.0.0.1");
   await once(httpOnly, "listening");
-  context.after(() => httpOnly.close());
+  atEnd(context, () => httpOnly.close());
   const httpPort = httpOnly.address();
   assert.ok(httpPort !== null && typeof httpPort !== "string");
   const garbage = createTcpServer(
@@ -168,7 +135,7 @@ test("each way to refuse has its reason", async (context) => {
   );
   garbage.listen(0, "127.0.0.1");
   await once(garbage, "listening");
-  context.after(() => garbage.close());
+  atEnd(context, () => garbage.close());
   const garbagePort = garbage.address();
   assert.ok(garbagePort !== null && typeof garbagePort !== "string");
   const at = (port: number): Address => ({ kind: "tcp", host: "127.0.0.1", port });
@@ -208,14 +175,14 @@ test("waiting in vain ends at the signal, says for what, and takes the connectio
     observation.outcome === "failed" ? observation.detail : "",
     /^no fitting message for step 1 of 1, \d+ skipped: tock is absent$/,
   );
-  await eventually(() => sockets.size === 0, "the connection is closed");
+  await until(() => sockets.size === 0, "the connection is closed");
 });
 
 test("a handshake that nobody answers times out at the signal", async (context) => {
   const mute = createTcpServer((socket) => void socket.on("error", () => undefined));
   mute.listen(0, "127.0.0.1");
   await once(mute, "listening");
-  context.after(() => mute.close());
+  atEnd(context, () => mute.close());
   const bound = mute.address();
   assert.ok(bound !== null && typeof bound !== "string");
 
@@ -264,7 +231,7 @@ test("each run has a session of its own, and says goodbye", async (context) => {
   await runOnce(check);
   await runOnce(check);
 
-  await eventually(() => codes.length === 2, "both sessions are closed");
+  await until(() => codes.length === 2, "both sessions are closed");
   assert.deepEqual(codes, [1000, 1000]);
   assert.equal(connections(), 2);
 });
@@ -287,7 +254,7 @@ test("a persistent session is used again, its loss is reported, and a race with 
   for (let run = 0; run < 3; run++) assert.equal(await reasonOf(check), "passed");
   assert.equal(connections(), 1);
   sessions[0]?.terminate();
-  await eventually(() => losses === 1, "the loss is reported");
+  await until(() => losses === 1, "the loss is reported");
   assert.equal(await reasonOf(check), "passed");
   assert.equal(connections(), 2);
 
@@ -300,7 +267,7 @@ test("a persistent session is used again, its loss is reported, and a race with 
 
 test("over TLS the certificate must be for the URL's host, and its end is warned of", async (context) => {
   const authority = createAuthority();
-  context.after(() => authority.remove());
+  atEnd(context, () => authority.remove());
   const leaf = authority.issue(["DNS:duck.test"], { days: 3 });
   const names: string[] = [];
   const server = createHttpsServer({
@@ -327,10 +294,10 @@ test("close() ends a run under way and leaves no connection", async (context) =>
   const check = makeCheck(context, address, { flow: [{ expect: "never" }] });
 
   const running = runOnce(check, 10_000);
-  await eventually(() => sockets.size === 1, "the run has begun");
+  await until(() => sockets.size === 1, "the run has begun");
   check.close();
 
   assert.equal((await running).outcome, "failed");
-  await eventually(() => sockets.size === 0, "the connection is closed");
+  await until(() => sockets.size === 0, "the connection is closed");
   assert.equal((await runOnce(check)).outcome, "failed");
 });

@@ -1,17 +1,31 @@
+import type { TestContext } from "node:test";
+
 import { systemClock } from "../../common/clock.js";
 import type { CheckType, JsonObject } from "../../common/config/model.js";
 import { formatAddress } from "../../common/model/address.js";
 import type { Address } from "../../common/model/address.js";
 import type { Observation } from "../../common/model/observation.js";
 import type { Check, CheckContext } from "../../checks/check.js";
+import { atEnd } from "./at-end.js";
+
+/** A check that is closed when the test ends. */
+export function makeCheck<Made extends Check>(
+  t: Pick<TestContext, "after">,
+  create: (context: CheckContext) => Made,
+  given: Parameters<typeof checkContext>[0],
+): Made {
+  const made = create(checkContext(given));
+  atEnd(t, () => made.close());
+  return made;
+}
 
 /** What a check gets to know, for tests of one check. */
 export function checkContext(given: {
   readonly type: CheckType;
   readonly address: Address;
   readonly options: JsonObject;
-  readonly timeoutMs?: number;
-  readonly onConnectionLost?: () => void;
+  readonly timeoutMs?: number | undefined;
+  readonly onConnectionLost?: (() => void) | undefined;
 }): CheckContext {
   return {
     node: { cluster: "web", addr: formatAddress(given.address) },
@@ -40,6 +54,11 @@ export async function runOnce(check: Check, timeoutMs = 2_000): Promise<Observat
   } finally {
     cancel();
   }
+}
+
+/** An observation in a word or two: `passed`, `failed/refused`. */
+export function summary(observation: Observation): string {
+  return observation.outcome === "passed" ? "passed" : `${observation.outcome}/${observation.reason}`;
 }
 
 /** An observation without its latency, which no test can know. */

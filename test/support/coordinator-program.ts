@@ -5,6 +5,7 @@ import type { TestContext } from "node:test";
 import { createGrpcClient } from "../../common/grpc/client.js";
 import type { ServiceClient } from "../../common/grpc/service.js";
 import { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import { atEnd } from "./at-end.js";
 import { runProgram } from "./program.js";
 import type { RunningProgram } from "./program.js";
 
@@ -30,7 +31,7 @@ export function coordinatorYaml(
 
 export function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "duck-hostile-"));
-  context.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }));
+  atEnd(context, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 
@@ -43,11 +44,11 @@ export async function startCoordinatorProgram(
   const file = join(folder, "clusterduck.yaml");
   writeFileSync(file, yaml);
   const program = runProgram("duck-coordinator", ["-c", file]);
-  context.after(() => program.kill());
+  atEnd(context, () => program.kill());
   const started = await program.event((line) => line.event === "coordinator.started");
   const grpc = String(started["grpc"]);
   const client = createGrpcClient(ControlService, grpc);
-  context.after(() => client.close());
+  atEnd(context, () => client.close());
   return {
     folder,
     file,

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { TestContext } from "node:test";
 import type { Connect } from "../../agent/stream.js";
 import { connectGrpc } from "../../agent/stream.js";
@@ -23,6 +20,7 @@ import type { DeclaredNode } from "../../coordinator/agents/hello.js";
 import type { FleetTuning } from "../../coordinator/agents/tuning.js";
 import type { AppliedEntry } from "../../coordinator/replica.js";
 import type { NodeRecord, StateView } from "../../coordinator/state/model.js";
+import { atEnd, temporaryFolder } from "./at-end.js";
 import { until } from "./until.js";
 
 export { until };
@@ -178,7 +176,7 @@ export async function startCoordinator(
     fleet.close();
     await server.close(0);
   };
-  t.after(kill);
+  atEnd(t, kill);
   return { address: server.address, port: server.port, fleet, heard, kill };
 }
 
@@ -264,7 +262,7 @@ export async function startAgent(
     readonly observeEveryMs?: number;
   },
 ): Promise<HandAgent> {
-  const stateDir = options.config?.stateDir ?? (await temporaryDirectory(t));
+  const stateDir = options.config?.stateDir ?? (await temporaryFolder(t));
   const config: AgentConfig = {
     id: "a1",
     coordinators: options.coordinators,
@@ -304,15 +302,8 @@ export async function startAgent(
     stopping.abort();
     await run;
   };
-  t.after(stop);
+  atEnd(t, stop);
   const running = await Promise.race([started, run]);
   if (schedule === null || running === undefined) throw new Error("The agent ended before it had started");
   return { config, schedule, running, stop };
-}
-
-export async function temporaryDirectory(t: TestContext): Promise<string> {
-  const dir = await mkdtemp(join(tmpdir(), "duck-"));
-  // Hooks run in the order they were set: whoever uses the directory may still write while it goes.
-  t.after(() => rm(dir, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 }));
-  return dir;
 }

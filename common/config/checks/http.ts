@@ -83,7 +83,7 @@ export const httpOptions = z
     /** An answer that takes longer is degraded. */
     slow: durationMs.optional(),
     /** Every so many runs use a new connection, to see full backlogs and client limits. 0: never, 1: always. */
-    fresh_every: z.int().min(0).max(1_000_000).default(20),
+    fresh_every: z.int().min(0).max(1_000_000).default(30),
   })
   .refine(
     (options) => options.tls === undefined || options.tls === false || !options.url.startsWith("http:"),

@@ -11,7 +11,7 @@ import type { Disk, DiskLock } from "./disk.js";
 import { encodeFrame, frameBytes } from "./frame.js";
 import { recover } from "./recover.js";
 import type { Recovered } from "./recover.js";
-import { encodeRecord, ENTRY_OVERHEAD_BYTES } from "./record.js";
+import { encodeRecord } from "./record.js";
 import type { LogRecord } from "./record.js";
 import { createSegment, segmentBytesFor } from "./segment.js";
 import type { NewSegment, Segment, SegmentName } from "./segment.js";
@@ -382,11 +382,6 @@ export class LogStorage {
       ...(failure.hint === undefined ? {} : { hint: failure.hint }),
     });
   }
-}
-
-/** What an entry with this payload takes in a segment. */
-export function storedBytes(payload: Uint8Array): number {
-  return ENTRY_OVERHEAD_BYTES + payload.length;
 }
 
 async function requireSpace(disk: Disk, directory: string, bytes: number, reserve: number): Promise<void> {

@@ -31,7 +31,7 @@ const TYPES = { header: 1, hardState: 2, entry: 3, truncateAfter: 4, base: 5 } a
 const ENTRY_KINDS: readonly EntryKind[] = ["command", "noop", "members"];
 const RECORD_HEADER_BYTES = 5;
 /** What an entry costs beside its payload. */
-export const ENTRY_OVERHEAD_BYTES = RECORD_HEADER_BYTES + 17;
+const ENTRY_OVERHEAD_BYTES = RECORD_HEADER_BYTES + 17;
 
 export function encodeRecord(record: LogRecord): Uint8Array {
   switch (record.kind) {

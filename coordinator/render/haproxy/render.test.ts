@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import fc from "fast-check";
 
 import { generationOf } from "../../../common/model/generation.js";
 import { GOLDEN_DIRECTORY, goldenViews } from "../../../test/support/haproxy-golden.js";
 import { clusterSlice, haproxyConfig, nodeSlice, viewOf } from "../../../test/support/haproxy-views.js";
 import { renderHaproxy } from "./render.js";
 import type { NodeSlice } from "../balancer-view.js";
+import { fc } from "../../../test/support/properties.js";
 
 for (const [name, view] of Object.entries(goldenViews)) {
   test(`renders ${name} as in test/golden/haproxy/${name}.cfg`, () => {
