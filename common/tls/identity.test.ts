@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
 import {
   PEER_ROLES,
   identityOfUris,
@@ -9,6 +8,7 @@ import {
   isTierName,
   parseIdentityUri,
 } from "./identity.js";
+import { fc } from "../../test/support/properties.js";
 
 test("an identity comes back from its URI as it went in", () => {
   const cluster = fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/);

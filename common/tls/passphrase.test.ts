@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/support/properties.js";
 import type { Handshake } from "./passphrase.js";
 import { Challenges, NONCE_BYTES, isProof, passphraseKey, proofOf } from "./passphrase.js";
 

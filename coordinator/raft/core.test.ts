@@ -1,7 +1,7 @@
 /** What a runner may rely on, and what it must not do. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import { fc, runs } from "../../test/support/properties.js";
 import { seededRandom } from "../../common/random.js";
 import { Tier } from "../../test/support/raft/tier.js";
 import { RAFT_DEFAULTS } from "./config.js";
@@ -255,7 +255,7 @@ test("the same calls lead to the same state", () => {
 
       assert.deepEqual(play(), play());
     }),
-    { numRuns: 50 },
+    runs(50),
   );
 });
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/support/properties.js";
 import { hasQuorum, quorumIndex, quorumOf, tally } from "./quorum.js";
 
 test("quorumOf() is more than half", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import fc from "fast-check";
+import { fc } from "../../test/support/properties.js";
 import { Durability } from "./durability.js";
 import { BEFORE_ALL, entryBytes } from "./entry.js";
 import type { Entry } from "./entry.js";

@@ -1,5 +1,5 @@
 /** The small service of `raft-member-program.ts`, from both sides. */
-import { Client, credentials } from "@grpc/grpc-js";
+import { Client, credentials, Metadata } from "@grpc/grpc-js";
 import type { RaftLogStatus } from "../../coordinator/log/raft-log-status.js";
 
 export const KV_PATHS = {
@@ -44,13 +44,14 @@ export class RawClient {
     });
   }
 
-  call(path: string, request: Buffer, timeoutMs = 5_000): Promise<Buffer> {
+  call(path: string, request: Buffer, timeoutMs = 5_000, metadata = new Metadata()): Promise<Buffer> {
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(
         path,
         (bytes: Buffer) => bytes,
         (bytes: Buffer) => bytes,
         request,
+        metadata,
         { deadline: Date.now() + timeoutMs },
         (error, answer) => {
           if (error !== null) reject(error);
@@ -61,7 +62,9 @@ export class RawClient {
   }
 
   async ask(want: "status" | "values", timeoutMs?: number): Promise<MemberAnswer> {
-    const answer = await this.call(KV_PATHS.ask, Buffer.from(JSON.stringify({ want })), timeoutMs);
+    // A member that was only just started again is not taken for dead because it was.
+    const metadata = new Metadata({ waitForReady: true });
+    const answer = await this.call(KV_PATHS.ask, Buffer.from(JSON.stringify({ want })), timeoutMs, metadata);
     return JSON.parse(answer.toString()) as MemberAnswer;
   }
 

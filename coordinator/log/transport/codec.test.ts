@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import fc from "fast-check";
+import { fc, runs } from "../../../test/support/properties.js";
 import { ClusterduckError } from "../../../common/errors.js";
 import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { ProposalRefusal, RaftMessageSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
@@ -114,7 +114,7 @@ test("every message comes out of the codec as it went in", () => {
     },
   );
 
-  fc.assert(property, { numRuns: 500 });
+  fc.assert(property, runs(500));
 });
 
 test("bytes that anything may have made are decoded or refused as INVALID_ARGUMENT", () => {
@@ -130,7 +130,7 @@ test("bytes that anything may have made are decoded or refused as INVALID_ARGUME
     }
   });
 
-  fc.assert(property, { numRuns: 2_000 });
+  fc.assert(property, runs(2_000));
 });
 
 const SOME = { index: 3n, term: 2n };

@@ -38,7 +38,7 @@ const ASKS_COORDINATOR = /\bduckctl (?!tls |contexts )|:8484\b/;
 const LOOKS =
   /^(npx )?(duckctl|duck-coordinator (status|log)|duck-agent (status|log)|curl|cat|grep|head|tail|ls)\b/;
 const CHANGES =
-  /\b(add|remove|rm|enable|disable|drain|undrain|maintenance|apply|edit|save|run|insert-node|delete-node)\b/;
+  /^(npx )?duck\S* .*\b(add|remove|rm|enable|disable|drain|undrain|maintenance|apply|edit|save|run|insert-node|delete-node)\b/;
 
 /**
  * Does what a page asks for, in order, in a clone of its own. A page that asks a coordinator before it starts one
