@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../common/clock.js";
 import { CONFIG_LIMITS } from "../common/config/defaults.js";
-import { parseConfigText } from "../common/config/load.js";
+import { parseConfigAside } from "../common/config/parse-aside.js";
 import { createGrpcServer } from "../common/grpc/server.js";
 import { messageOf } from "../common/errors.js";
 import type { Logger } from "../common/logger.js";
@@ -261,7 +261,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       schedule,
       knowledge: loop,
       balancers: { balancers: () => committedLedger(delivery.balancers(), replica.state, isLeader()) },
-      parseConfig: (yaml) => parseConfigText(yaml, "configuration", options.env),
+      parseConfig: (yaml) => parseConfigAside(yaml, "configuration", options.env),
       tls,
       takeSnapshot: () => exportSnapshot(replica, log, { memberId: config.id, clock }),
       tier: tierControl({ id: config.id, replica, log, watch, tls, clock }),

@@ -71,7 +71,7 @@ async function runExample({ pidFile, logger }: Pick<RunRequest, "pidFile" | "log
   try {
     await runCoordinatorService({
       program: PROGRAM,
-      readFile: () => example.file,
+      readFile: async () => example.file,
       env: example.env,
       pidFile,
       logger,

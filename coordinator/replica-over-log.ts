@@ -3,6 +3,7 @@ import type { Clock } from "../common/clock.js";
 import { ClusterduckError, messageOf } from "../common/errors.js";
 import type { Logger } from "../common/logger.js";
 import type { ReplicatedLog } from "./log/replicated-log.js";
+import { packPayload, unpackPayload } from "./log-payload.js";
 import type { AppliedEntry, Replica } from "./replica.js";
 import { Snapshotter } from "./replica-snapshots.js";
 import { encodeCommand } from "./state/codec.js";
@@ -94,7 +95,7 @@ class LogReplica implements OpenReplica {
 
   async propose(...[command, by]: Parameters<Replica["propose"]>): ReturnType<Replica["propose"]> {
     this.#refuseWhenStopped();
-    const payload = encodeCommand({ atMs: this.#options.clock.wallMs(), by, command });
+    const payload = packPayload(encodeCommand({ atMs: this.#options.clock.wallMs(), by, command }));
     this.#proposing++;
     try {
       const position = await this.#options.log.propose(payload);
@@ -140,7 +141,8 @@ class LogReplica implements OpenReplica {
     while (!signal.aborted) {
       try {
         for await (const entry of this.#options.log.entries(this.state.index, signal)) {
-          this.#take(this.#machine.apply(entry), entry.payload.length);
+          const { index, term, payload } = entry;
+          this.#take(this.#machine.apply({ index, term, payload: unpackPayload(payload) }), payload.length);
         }
         // The log has been closed, or we have.
         return;

@@ -1,7 +1,8 @@
 import { resolve } from "node:path";
 
 import { systemClock } from "../common/clock.js";
-import { parseConfigText, readConfigText } from "../common/config/load.js";
+import { readConfigText } from "../common/config/load.js";
+import { parseConfigAside } from "../common/config/parse-aside.js";
 import { enterService } from "../common/daemon/service.js";
 import type { Logger } from "../common/logger.js";
 import { systemRandom } from "../common/random.js";
@@ -13,7 +14,7 @@ import type { ProcessSettings } from "./restart-needed.js";
 export type ServiceRequest = {
   readonly program: string;
   /** Reads the configuration, again at every SIGHUP. @throws ClusterduckError CONFIG_INVALID, CONFIG_UNREADABLE. */
-  readonly readFile: () => ConfigFile;
+  readonly readFile: () => Promise<ConfigFile>;
   /** For `${VAR}` in configurations that come through the API, and for triggers. */
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Null: none. */
@@ -34,7 +35,7 @@ export type ServiceRequest = {
  */
 export async function runCoordinatorService(request: ServiceRequest): Promise<void> {
   const { logger } = request;
-  const file = request.readFile();
+  const file = await request.readFile();
   const started = settingsOf(file.config, request.hasAgent);
   let coordinator: RunningCoordinator | null = null;
   let end: (failure: { readonly error: unknown } | null) => void = () => undefined;
@@ -42,6 +43,7 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
     end = resolve;
   });
   const stopping = new AbortController();
+  let reloading = Promise.resolve();
   const service = enterService({
     program: request.program,
     logger,
@@ -50,7 +52,11 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
       stopping.abort();
       end(null);
     },
-    onReload: () => reload(request, coordinator, started),
+    onReload: () => {
+      // One after the other: what was read first is not taken last.
+      reloading = reloading.then(() => reload(request, coordinator, started));
+      return reloading;
+    },
   });
   try {
     coordinator = await request.start({
@@ -79,12 +85,13 @@ export async function runCoordinatorService(request: ServiceRequest): Promise<vo
 }
 
 /** A file as `readFile` wants it. */
-export function readConfigFile(path: string): ConfigFile {
+export async function readConfigFile(path: string): Promise<ConfigFile> {
   const text = readConfigText(path);
   // Relative paths in it count from its own folder.
-  return { text, config: parseConfigText(text, resolve(path)) };
+  return { text, config: await parseConfigAside(text, resolve(path), process.env) };
 }
 
+/** Never rejects. */
 async function reload(
   request: ServiceRequest,
   coordinator: RunningCoordinator | null,
@@ -93,7 +100,7 @@ async function reload(
   const { logger } = request;
   if (coordinator === null) return;
   try {
-    const file = request.readFile();
+    const file = await request.readFile();
     const { hasChanged } = await coordinator.reload(file);
     logger.info("config.reloaded", { has_changed: hasChanged });
     const settings = changedSettings(started, settingsOf(file.config, request.hasAgent));

@@ -16,6 +16,7 @@ const PROGRAMS = {
   duckctl: "cli/program.ts",
   // Started by duck-coordinator, not by people.
   "duck-trigger-keeper": "coordinator/triggers/keeper-program.ts",
+  "duck-config-parser": "common/config/parse-program.ts",
 };
 
 /** What CommonJS modules inside the bundles expect to find. */

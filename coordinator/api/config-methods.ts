@@ -19,8 +19,8 @@ export function configMethods(context: ControlContext): ConfigMethods {
     },
 
     applyConfig: async (request, { peer }) => {
+      const { replicated } = await context.parseConfig(request.yaml);
       await replica.readBarrier();
-      const { replicated } = context.parseConfig(request.yaml);
       const before = replica.state.config;
       const ifRevision = request.ifRevision === undefined ? null : Number(request.ifRevision);
       if (ifRevision !== null && ifRevision !== before.revision) {

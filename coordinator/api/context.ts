@@ -27,7 +27,7 @@ export type ControlContext = {
   /** Null or left out: without TLS. */
   readonly tls?: TlsSource | null;
   /** Reads a configuration as the daemon would. @throws ClusterduckError CONFIG_INVALID with every problem. */
-  readonly parseConfig: (yaml: string) => FileConfig;
+  readonly parseConfig: (yaml: string) => Promise<FileConfig>;
   /** The position of the newest snapshot and its bytes. */
   readonly takeSnapshot: () => Promise<Uint8Array>;
   readonly tier: TierControl;

@@ -22,7 +22,7 @@ import { ReadBarriers } from "./read-barriers.js";
 import { RaftRunner } from "./runner.js";
 import { realDisk } from "./storage/disk.js";
 import type { Disk } from "./storage/disk.js";
-import { LogStorage } from "./storage/log-storage.js";
+import { LogStorage, MAX_ENTRY_BYTES } from "./storage/log-storage.js";
 import { RAFT_TIMING_DEFAULTS, ticksOf } from "./timing.js";
 import type { RaftTiming, Ticks } from "./timing.js";
 import { noTransport } from "./transport/peer-transport.js";
@@ -55,8 +55,6 @@ export interface RaftLog extends ReplicatedLog {
   status(): RaftLogStatus;
 }
 
-/** One entry must fit into a frame of 4 MiB, with room for what stands around it. */
-export const MAX_PROPOSAL_BYTES = 4 * 1024 * 1024 - 64 * 1024;
 const TIMEOUT_MS = 10_000;
 /** Proposals that have no answer yet. As much as the core holds without a quorum. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
@@ -184,10 +182,10 @@ class LogOverRaft implements RaftLog {
 
   async propose(payload: Uint8Array): Promise<LogPosition> {
     this.#refuseWhenStopped("Cannot propose");
-    if (payload.length > MAX_PROPOSAL_BYTES) {
+    if (payload.length > MAX_ENTRY_BYTES) {
       throw new ClusterduckError(
         "INVALID_ARGUMENT",
-        `Cannot propose ${payload.length} bytes: one entry may have at most ${MAX_PROPOSAL_BYTES}`,
+        `Cannot propose ${payload.length} bytes: one entry may have at most ${MAX_ENTRY_BYTES}`,
       );
     }
     const proposal = this.#proposals.add(payload, this.#options.clock.monotonicMs());

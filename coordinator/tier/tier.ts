@@ -1,4 +1,5 @@
 import type { Clock } from "../../common/clock.js";
+import { CONFIG_LIMITS } from "../../common/config/defaults.js";
 import type { ListenConfig } from "../../common/config/model.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { createGrpcServer } from "../../common/grpc/server.js";
@@ -11,6 +12,7 @@ import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import type { JoinRequest } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import type { DecisionLoop } from "../decision-loop.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
+import { MAX_FRAME_BYTES } from "../log/transport/codec.js";
 import type { Replica } from "../replica.js";
 import { answerForwarded } from "./forward-control.js";
 import { introductions } from "./found-tier.js";
@@ -149,8 +151,8 @@ export async function serveTier(options: {
   return { close: () => server.close() };
 }
 
-/** A forwarded configuration may be as large as a file. */
-const MESSAGE_BYTES_MAX = 20 * 1024 * 1024;
+/** An entry of the log may be as large as it may; a call that is passed on, as a configuration's file. */
+const MESSAGE_BYTES_MAX = Math.max(MAX_FRAME_BYTES, CONFIG_LIMITS.fileBytes + 128 * 1024);
 
 /** What a coordinator that looks for a tier is told by one that has one. */
 function viewOf({ self, clusterId, founders, replica, log }: TierOptions): FoundingView {

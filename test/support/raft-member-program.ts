@@ -10,6 +10,7 @@ import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { createLogger } from "../../common/logger.js";
 import { systemRandom } from "../../common/random.js";
 import { openRaftLog } from "../../coordinator/log/raft-log.js";
+import { MAX_FRAME_BYTES } from "../../coordinator/log/transport/codec.js";
 import { createGrpcTransport } from "../../coordinator/log/transport/grpc-transport.js";
 import type { Membership, MembershipChange } from "../../coordinator/raft/membership.js";
 import { decodePut, encodePut, KV_PATHS } from "./raft-kv.js";
@@ -48,6 +49,7 @@ await createGrpcServer({
   listen: { host: "127.0.0.1", port: options.port },
   logger,
   services: [transport.service],
+  messageBytesMax: MAX_FRAME_BYTES,
 });
 const log = await openRaftLog({
   dir: options.dir,

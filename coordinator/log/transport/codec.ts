@@ -5,6 +5,7 @@ import { fromName, invalid } from "../../../common/wire/values.js";
 import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { RaftEnvelope } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message } from "../../raft/message.js";
+import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
 import { decodeMessage } from "./decode-message.js";
 import { encodeMessage } from "./encode-message.js";
 
@@ -18,8 +19,10 @@ export type Envelope = {
   readonly messages: readonly Message[];
 };
 
-/** Larger frames are refused by whoever receives them. */
-export const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+/** Messages gather in frames of up to this size, so that none waits long behind another. */
+export const FRAME_BYTES = 4 * 1024 * 1024;
+/** Only a message with one large entry makes a larger frame. Those beyond this are refused by whoever receives them. */
+export const MAX_FRAME_BYTES = MAX_ENTRY_BYTES + 64 * 1024;
 
 export function encodeEnvelope(envelope: Envelope): MessageInitShape<typeof RaftEnvelopeSchema> {
   const { clusterId, from, to, messages } = envelope;

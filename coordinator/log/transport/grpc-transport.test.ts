@@ -8,6 +8,8 @@ import { systemRandom } from "../../../common/random.js";
 import { until } from "../../../test/support/until.js";
 import type { Entry } from "../../raft/entry.js";
 import type { Message, MessageOf } from "../../raft/message.js";
+import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
+import { MAX_FRAME_BYTES } from "./codec.js";
 import { createGrpcTransport } from "./grpc-transport.js";
 import type { GrpcTransport } from "./grpc-transport.js";
 
@@ -102,6 +104,36 @@ test("a peer that does not read makes its messages be dropped, and costs bounded
   await until(() => one.unreachable.includes("c2"), "the core is told");
 });
 
+test("entries as large as may be arrive, in a frame of their own each", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.follow([two]);
+  const appendOf = (index: number, bytes: number): Message => {
+    const entries = [
+      { index, term: 1, kind: "command" as const, payload: new Uint8Array(bytes).fill(index) },
+    ];
+    const previous = { index: index - 1, term: index === 1 ? 0 : 1 };
+    return { from: "c1", to: "c2", term: 1, kind: "append", previous, entries, commit: 0 };
+  };
+  const sent = [appendOf(1, 1), appendOf(2, MAX_ENTRY_BYTES), appendOf(3, 5_000_000), appendOf(4, 1)];
+
+  one.transport.send(sent.slice(0, 3));
+  await until(() => two.messages.length === 3, "the large ones have arrived");
+  one.transport.send(sent.slice(3));
+
+  await until(() => two.messages.length === 4, "all have arrived");
+  const seen = two.messages.map((message) => (message.kind === "append" ? message.entries[0] : undefined));
+  assert.deepEqual(
+    seen.map((entry) => [entry?.index, entry?.payload.length, entry?.payload.at(-1)]),
+    [
+      [1, 1, 1],
+      [2, MAX_ENTRY_BYTES, 2],
+      [3, 5_000_000, 3],
+      [4, 1, 4],
+    ],
+  );
+});
+
 test("a snapshot of many chunks arrives as it was", async (context) => {
   const one = await join(context, "c1");
   const two = await join(context, "c2");
@@ -165,6 +197,7 @@ async function join(
     listen: { host: "127.0.0.1", port: wish.port ?? 0 },
     logger: silentLogger,
     services: [transport.service],
+    messageBytesMax: MAX_FRAME_BYTES,
   });
   context.after(async () => {
     await transport.close();

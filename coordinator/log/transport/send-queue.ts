@@ -1,12 +1,10 @@
 import { Wakeup } from "../../../common/wakeup.js";
 import { entryBytes } from "../../raft/entry.js";
 import type { Message } from "../../raft/message.js";
-import { MAX_FRAME_BYTES } from "./codec.js";
+import { FRAME_BYTES, MAX_FRAME_BYTES } from "./codec.js";
 
 /** What a message without entries takes at most, roughly; what stands around those of one with entries, too. */
 const MESSAGE_BYTES = 512;
-/** Leaves room for what stands around the messages. */
-const FRAME_BYTES = MAX_FRAME_BYTES - 32 * 1024;
 /** Twice what the core sends a peer before it waits for answers. */
 const MAX_QUEUED_BYTES = 32 * 1024 * 1024;
 const MAX_QUEUED_MESSAGES = 8_192;
@@ -30,7 +28,7 @@ export class SendQueue {
   push(message: Message): boolean {
     const bytes = bytesOf(message);
     const isOver = this.#bytes + bytes > MAX_QUEUED_BYTES || this.#messages.length >= MAX_QUEUED_MESSAGES;
-    if (isOver || bytes > FRAME_BYTES) {
+    if (isOver || bytes > MAX_FRAME_BYTES) {
       this.#dropped++;
       return false;
     }
@@ -46,12 +44,12 @@ export class SendQueue {
     while (this.#messages.length === 0 && !signal.aborted) await this.#wakeup.wait(signal);
   }
 
-  /** As many as fit into one frame, oldest first. */
+  /** As many as fit into one frame, and at least one, oldest first. */
   take(): readonly Message[] {
     let bytes = 0;
-    const end = this.#messages.findIndex((message) => {
+    const end = this.#messages.findIndex((message, at) => {
       bytes += bytesOf(message);
-      return bytes > FRAME_BYTES;
+      return at > 0 && bytes > FRAME_BYTES;
     });
     const taken = this.#messages.splice(0, end === -1 ? this.#messages.length : end);
     this.#bytes = this.#messages.reduce((sum, message) => sum + bytesOf(message), 0);
