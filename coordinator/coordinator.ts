@@ -377,7 +377,7 @@ async function handOver(log: ReplicatedLog, logger: Logger): Promise<void> {
 function noteTier(options: {
   readonly dir: string;
   readonly membership: { readonly file: TierFile };
-  readonly replica: Pick<Replica, "state" | "onApplied">;
+  readonly replica: Pick<Replica, "state" | "onApplied" | "onReplaced">;
   readonly logger: Logger;
 }): void {
   const { dir, membership, replica, logger } = options;
@@ -388,11 +388,11 @@ function noteTier(options: {
     const { clusterId, index } = replica.state;
     if (isDone || index === 0 || clusterId === "") return;
     isDone = true;
-    unsubscribe();
+    for (const unsubscribe of subscriptions) unsubscribe();
     writeTierFile(dir, { ...file, clusterId, hasLog: true }).catch((error: unknown) =>
       logger.error("tier.not_noted", { error }),
     );
   };
-  const unsubscribe = replica.onApplied(note);
+  const subscriptions = [replica.onApplied(note), replica.onReplaced(note)];
   note();
 }

@@ -261,6 +261,7 @@ function withPropose(replica: Replica, propose: Replica["propose"]): Replica {
       return replica.state;
     },
     onApplied: (callback) => replica.onApplied(callback),
+    onReplaced: (callback) => replica.onReplaced(callback),
     readBarrier: () => replica.readBarrier(),
     propose,
   };

@@ -182,9 +182,12 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
     keeper.keepOnly([...replica.state.runs.values()].filter((run) => run.outcome === "started"));
   };
 
-  const unsubscribe = replica.onApplied(({ command }) => {
-    if (command !== null) wake();
-  });
+  const subscriptions = [
+    replica.onApplied(({ command }) => {
+      if (command !== null) wake();
+    }),
+    replica.onReplaced(wake),
+  ];
   const tidied = tidy().catch((thrown: unknown) =>
     logger.info("trigger.notes_kept", { error: messageOf(thrown) }),
   );
@@ -195,7 +198,7 @@ export function startTriggerRunner(options: TriggerRunnerOptions): TriggerRunner
     stop: async (graceMs) => {
       isStopping = true;
       stopping.abort();
-      unsubscribe();
+      for (const unsubscribe of subscriptions) unsubscribe();
       cancelTimer?.();
       const cancelAbort = clock.after(graceMs, () => abort.abort());
       const cancelGivingUp = clock.after(graceMs + RECORD_MAX_MS, () => givingUp.abort());
