@@ -39,7 +39,7 @@ import type { LivingMember } from "./tier/identity.js";
 import { openLog } from "./tier/open-log.js";
 import { patientReplica } from "./tier/patient-replica.js";
 import { TierPeers } from "./tier/peers.js";
-import { isUnderWayElsewhere, replicaOfRuns } from "./tier/run-owners.js";
+import { placeOfRun } from "./tier/run-owners.js";
 import { leaderCalls, serveTier, startTier } from "./tier/tier.js";
 import type { Tier } from "./tier/tier.js";
 import { tierControl } from "./tier/tier-control.js";
@@ -208,22 +208,23 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
     const isLeader = (): boolean => log.leadership().isLeader;
     let leadingSinceMs = clock.monotonicMs();
-    const runs = new AbortController();
     const leaderTime = leaderClock(clock, () => replica.state.atMs);
     const triggers = startTriggerRunner({
-      replica:
-        membership === null
-          ? replica
-          : replicaOfRuns(replica, { owner: ownerOf(own()), clock, signal: runs.signal }),
+      replica,
       isLeader,
-      isUnderWayElsewhere: (run) =>
-        isUnderWayElsewhere(run, {
-          own: ownerOf(own()),
-          members: log.status().peers.map(({ id }) => id),
-          presenceOf: (id) => tier?.presenceOf(id),
-          leadingMs: clock.monotonicMs() - leadingSinceMs,
-          nowMs: clock.monotonicMs(),
-        }),
+      owner: ownerOf(own()),
+      ...(membership === null
+        ? {}
+        : {
+            placeOf: (run) =>
+              placeOfRun(run, {
+                ownId: config.id,
+                isLeader: isLeader(),
+                presenceOf: (id) => tier?.presenceOf(id),
+                leadingMs: clock.monotonicMs() - leadingSinceMs,
+                nowMs: clock.monotonicMs(),
+              }),
+          }),
       clock: leaderTime,
       logger: logger.child("triggers"),
       env: options.env,
@@ -350,7 +351,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
           await triggers.stop(TRIGGER_GRACE_MS);
           await handOver(log, logger);
         }
-        runs.abort();
         await close();
         logger.info("coordinator.stopped", { id: config.id });
       },
@@ -377,7 +377,7 @@ async function handOver(log: ReplicatedLog, logger: Logger): Promise<void> {
 function noteTier(options: {
   readonly dir: string;
   readonly membership: { readonly file: TierFile };
-  readonly replica: Pick<Replica, "state" | "onApplied">;
+  readonly replica: Pick<Replica, "state" | "onApplied" | "onReplaced">;
   readonly logger: Logger;
 }): void {
   const { dir, membership, replica, logger } = options;
@@ -388,11 +388,11 @@ function noteTier(options: {
     const { clusterId, index } = replica.state;
     if (isDone || index === 0 || clusterId === "") return;
     isDone = true;
-    unsubscribe();
+    for (const unsubscribe of subscriptions) unsubscribe();
     writeTierFile(dir, { ...file, clusterId, hasLog: true }).catch((error: unknown) =>
       logger.error("tier.not_noted", { error }),
     );
   };
-  const unsubscribe = replica.onApplied(note);
+  const subscriptions = [replica.onApplied(note), replica.onReplaced(note)];
   note();
 }

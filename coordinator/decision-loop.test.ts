@@ -121,6 +121,7 @@ class Bench {
         return { result, position };
       },
       onApplied: (callback) => subscribe(this.#applied, callback),
+      onReplaced: () => () => undefined,
       readBarrier: async () => undefined,
     };
   }

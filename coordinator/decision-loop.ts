@@ -204,6 +204,10 @@ class RunningLoop implements DecisionLoop {
     follow(log.leadership());
     return [
       log.onLeadership(follow),
+      replica.onReplaced(() => {
+        this.#decider.replaced();
+        this.#reassign();
+      }),
       replica.onApplied(({ command, result }) => {
         if (result.isAccepted) this.#decider.committed(command);
         if (command?.type === "removeAgent" && result.isAccepted) this.#lostAtMs.delete(command.agentId);

@@ -1,14 +1,19 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../common/clock.js";
+import { ClusterduckError } from "../common/errors.js";
 import { silentLogger } from "../common/logger.js";
 import { seededRandom } from "../common/random.js";
 import { clusterOf } from "../test/support/cluster-config.js";
 import { SimulatedDisk } from "../test/support/simulated-disk.js";
+import { until } from "../test/support/until.js";
 import type { ReplicatedLog } from "./log/replicated-log.js";
 import { openSingleMemberLog } from "./log/single-member-log.js";
 import { ensureInitialised, openReplica } from "./replica-over-log.js";
 import type { OpenReplica } from "./replica-over-log.js";
+import { encodeCommand } from "./state/codec.js";
+import { StateMachine } from "./state/machine.js";
 
 test("a proposal resolves when it is applied here, with what applying said", async () => {
   const { replica } = await open();
@@ -57,6 +62,43 @@ test("a restart restores the snapshot and the entries after it", async () => {
   assert.deepEqual(again.replica.state.events, events);
   assert.equal(again.replica.state.clusterId, clusterId);
   assert.equal(again.replica.state.term, 3);
+});
+
+test("where the entries in between are gone, another member's snapshot takes their place, and listeners are told", async () => {
+  const other = new StateMachine();
+  const last = { index: 1, term: 1 };
+  const first = { type: "initialise", clusterId: "t" } as const;
+  other.apply({ ...last, payload: encodeCommand({ atMs: 1, by: "leader", command: first }) });
+  let isInstalled = false;
+  const log: Partial<ReplicatedLog> = {
+    loadSnapshot: async () => (isInstalled ? { last, data: other.snapshot() } : null),
+    status: () => ({ commitIndex: 0 }) as ReturnType<ReplicatedLog["status"]>,
+    entries: async function* (afterIndex, signal) {
+      while (!isInstalled) await delay(1, undefined, { signal });
+      if (afterIndex < last.index) throw new ClusterduckError("CONFLICT", "replaced by a snapshot");
+      yield { index: last.index + 1, term: 1, payload: new Uint8Array() };
+    },
+  };
+  const replica = await openReplica({
+    log: log as ReplicatedLog,
+    clock: systemClock,
+    logger: silentLogger,
+    snapshotEntries: 100,
+    onFailure: (error) => assert.fail(String(error)),
+  });
+  const told: string[] = [];
+  replica.onReplaced(() => {
+    throw new Error("a listener's mistake");
+  });
+  replica.onReplaced(() => told.push(`replaced at ${replica.state.index}`));
+  replica.onApplied(({ position }) => told.push(`applied ${position.index}`));
+
+  isInstalled = true;
+  await until(() => told.length === 2, "both are told");
+  await replica.close();
+
+  assert.deepEqual(told, [`replaced at ${last.index}`, `applied ${last.index + 1}`]);
+  assert.equal(replica.state.clusterId, "t");
 });
 
 test("a new tier gets an identity once", async () => {

@@ -61,6 +61,7 @@ class LogReplica implements OpenReplica {
   readonly #machine: StateMachine;
   readonly #snapshotter: Snapshotter;
   readonly #listeners = new Set<(applied: AppliedEntry) => void>();
+  readonly #replacedListeners = new Set<() => void>();
   readonly #abort = new AbortController();
   /** Outcomes of entries that were applied before their proposer learned their index. */
   readonly #outcomes = new Map<number, CommandResult>();
@@ -121,6 +122,11 @@ class LogReplica implements OpenReplica {
     return () => this.#listeners.delete(callback);
   }
 
+  onReplaced(callback: () => void): () => void {
+    this.#replacedListeners.add(callback);
+    return () => this.#replacedListeners.delete(callback);
+  }
+
   async readBarrier(): Promise<void> {
     this.#refuseWhenStopped();
     await this.#applied(await this.#options.log.readBarrier());
@@ -156,16 +162,18 @@ class LogReplica implements OpenReplica {
   #take(applied: AppliedEntry, bytes: number): void {
     const { index } = applied.position;
     if (this.#proposing > 0) this.#keepOutcome(index, applied.result);
-    for (const listener of this.#listeners) {
-      try {
-        listener(applied);
-      } catch (thrown) {
-        // A listener's mistake must not keep the others, or later entries, from being applied.
-        this.#options.logger.error("replica.listener_failed", { index, error: thrown });
-      }
-    }
+    for (const listener of this.#listeners) this.#tell(() => listener(applied));
     this.#wake(index);
     this.#snapshotter.onApplied(bytes);
+  }
+
+  #tell(listener: () => void): void {
+    try {
+      listener();
+    } catch (thrown) {
+      // A listener's mistake must not keep the others, or later entries, from being applied.
+      this.#options.logger.error("replica.listener_failed", { index: this.state.index, error: thrown });
+    }
   }
 
   #keepOutcome(index: number, result: CommandResult): void {
@@ -182,6 +190,7 @@ class LogReplica implements OpenReplica {
     if (snapshot === null || snapshot.last.index <= this.state.index) throw reason;
     this.#machine.load(snapshot.data);
     this.#options.logger.info("replica.snapshot_loaded", { index: snapshot.last.index });
+    for (const listener of this.#replacedListeners) this.#tell(listener);
     this.#wake(snapshot.last.index);
   }
 

@@ -21,6 +21,11 @@ export interface Replica {
   propose(command: Command, by: string): Promise<{ result: CommandResult; position: LogPosition }>;
   /** Calls back after every applied entry, in order; the returned function unsubscribes. */
   onApplied(callback: (applied: AppliedEntry) => void): () => void;
+  /**
+   * Calls back when another member's snapshot has replaced the state, because the entries in between are no longer
+   * kept anywhere: anything may have changed. The returned function unsubscribes.
+   */
+  onReplaced(callback: () => void): () => void;
   /** Resolves once everything acknowledged before this call is applied here. */
   readBarrier(): Promise<void>;
 }

@@ -36,7 +36,7 @@ export type FleetOptions = {
   readonly version: string;
   /** Of this process (`common/net/host-identity.ts`). */
   readonly networkIdentity: string;
-  readonly replica: Pick<Replica, "state" | "onApplied">;
+  readonly replica: Pick<Replica, "state" | "onApplied" | "onReplaced">;
   /** All coordinators, for agents that know only one. */
   readonly members: () => readonly FleetMember[];
   /** The nodes an agent declares, at each of its Hellos: whoever leads proposes `declareNodes` when they differ. */
@@ -72,7 +72,7 @@ class StreamFleet implements FleetServer {
   readonly #silence: SilenceWatch;
   readonly #agents = new Map<string, FleetAgent>();
   readonly #listeners = new Set<FleetListener>();
-  readonly #unsubscribe: () => void;
+  readonly #subscriptions: readonly (() => void)[];
   readonly #stopping = new AbortController();
   /** Agents of other clusters that were refused, and their clusters: told once. */
   readonly #strangers = new Map<string, string>();
@@ -95,16 +95,23 @@ class StreamFleet implements FleetServer {
         this.#replan();
       },
     });
-    this.#unsubscribe = options.replica.onApplied((applied) => {
-      if (applied.command?.type === "removeAgent" && applied.result.isAccepted) {
-        this.#forget(applied.command.agentId);
-      }
-      if (changesWork(applied)) this.#replan();
-      const { command, result } = applied;
-      if (result.isAccepted && (command?.type === "setMember" || command?.type === "removeMember")) {
-        for (const agent of this.#agents.values()) agent.connection?.tellMembers();
-      }
-    });
+    const { replica } = options;
+    this.#subscriptions = [
+      replica.onApplied((applied) => {
+        if (applied.command?.type === "removeAgent" && applied.result.isAccepted) {
+          this.#forget(applied.command.agentId);
+        }
+        if (changesWork(applied)) this.#replan();
+        const { command, result } = applied;
+        if (result.isAccepted && (command?.type === "setMember" || command?.type === "removeMember")) {
+          this.#tellMembers();
+        }
+      }),
+      replica.onReplaced(() => {
+        this.#replan();
+        this.#tellMembers();
+      }),
+    ];
     this.service = bindService(
       AgentService,
       { connect: (requests, context) => this.#serve(requests, context) },
@@ -161,7 +168,7 @@ class StreamFleet implements FleetServer {
     );
     this.#stopping.abort(stopping);
     this.#silence.close();
-    this.#unsubscribe();
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
     this.#listeners.clear();
     for (const agent of this.#agents.values()) agent.connection?.end(stopping);
   }
@@ -425,6 +432,10 @@ class StreamFleet implements FleetServer {
   /** Removed by an operator. Should it have connected just now, it is a new agent. */
   #forget(agentId: string): void {
     if (this.#agents.get(agentId)?.connection === null) this.#agents.delete(agentId);
+  }
+
+  #tellMembers(): void {
+    for (const agent of this.#agents.values()) agent.connection?.tellMembers();
   }
 
   #replan(): void {

@@ -17,11 +17,16 @@ function event(index: number, ordinal = 0, more: Partial<EventRecord> = {}): Eve
 function replicaWith(past: readonly EventRecord[]) {
   const state = { ...emptyState(), events: [...past] };
   const listeners = new Set<(applied: AppliedEntry) => void>();
-  const replica: Pick<Replica, "state" | "onApplied"> = {
+  const replaced = new Set<() => void>();
+  const replica: Pick<Replica, "state" | "onApplied" | "onReplaced"> = {
     state,
     onApplied: (callback) => {
       listeners.add(callback);
       return () => void listeners.delete(callback);
+    },
+    onReplaced: (callback) => {
+      replaced.add(callback);
+      return () => void replaced.delete(callback);
     },
   };
   const emit = (...events: EventRecord[]): void => {
@@ -30,7 +35,12 @@ function replicaWith(past: readonly EventRecord[]) {
     for (const listener of listeners)
       listener({ position, command: null, result: { isAccepted: true }, events });
   };
-  return { replica: replica as Replica, emit, listeners };
+  /** As a snapshot does it. */
+  const replace = (...events: EventRecord[]): void => {
+    state.events.splice(0, Infinity, ...events);
+    for (const listener of replaced) listener();
+  };
+  return { replica: replica as Replica, emit, replace, listeners };
 }
 
 const names = (events: readonly EventRecord[]): readonly string[] =>
@@ -67,6 +77,21 @@ test("a stream that follows loses and repeats nothing between the past and what 
 
   assert.deepEqual(names(seen), ["1.0", "2.0", "3.0", "3.1", "4.0"]);
   assert.equal(listeners.size, 0);
+});
+
+test("a stream goes on over a snapshot with the events that it brought", async () => {
+  const { replica, replace, emit } = replicaWith([event(1), event(2)]);
+  const abort = new AbortController();
+  const seen: EventRecord[] = [];
+
+  for await (const each of eventStream(replica, { sinceIndex: 0, follow: true, filter: ALL }, abort.signal)) {
+    seen.push(each);
+    if (seen.length === 2) setImmediate(() => replace(event(2), event(7), event(9)));
+    if (seen.length === 4) setImmediate(() => emit(event(10)));
+    if (seen.length === 5) abort.abort();
+  }
+
+  assert.deepEqual(names(seen), ["1.0", "2.0", "7.0", "9.0", "10.0"]);
 });
 
 test("a stream gives only the cluster and the types that were asked for", async () => {

@@ -23,17 +23,23 @@ export async function* eventStream(
 ): AsyncGenerator<EventRecord> {
   const waiting: EventRecord[] = [];
   let wake: (() => void) | null = null;
-  const accept = (event: EventRecord): void => {
-    if (event.index > request.sinceIndex && matches(event, request.filter)) waiting.push(event);
-  };
-  const onApplied = (applied: AppliedEntry): void => {
-    applied.events.forEach(accept);
+  let newestIndex = request.sinceIndex;
+  const acceptAll = (events: readonly EventRecord[]): void => {
+    const fresh = events.filter(({ index }) => index > newestIndex);
+    newestIndex = fresh.at(-1)?.index ?? newestIndex;
+    waiting.push(...fresh.filter((event) => matches(event, request.filter)));
     wake?.();
   };
   const onAbort = (): void => wake?.();
   // Subscribed before the past is copied, in one turn of the loop: nothing falls between the two.
-  const unsubscribe = request.follow ? replica.onApplied(onApplied) : () => undefined;
-  replica.state.events.forEach(accept);
+  const subscriptions = request.follow
+    ? [
+        replica.onApplied(({ events }: AppliedEntry) => acceptAll(events)),
+        // It holds the events of the entries that never came here one by one.
+        replica.onReplaced(() => acceptAll(replica.state.events)),
+      ]
+    : [];
+  acceptAll(replica.state.events);
   // The past is bounded, and a late reader has to get through it before it can be called slow.
   const waitingMax = waiting.length + WAITING_MAX;
   signal.addEventListener("abort", onAbort, { once: true });
@@ -53,7 +59,7 @@ export async function* eventStream(
       }
     }
   } finally {
-    unsubscribe();
+    for (const unsubscribe of subscriptions) unsubscribe();
     signal.removeEventListener("abort", onAbort);
   }
 }

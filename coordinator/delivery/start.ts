@@ -93,6 +93,9 @@ class Deliverer implements Delivery {
         if (touched === "all") this.#evaluateAll();
         else if (touched.size > 0) this.#evaluateClusters(touched);
       }),
+      replica.onReplaced(() => {
+        if (this.#caughtUpMs !== null) this.#evaluateAll();
+      }),
       fleet.listen({
         // What its Hello says of its proxies is announced right after: look when that is known.
         onFound: (session) => queueMicrotask(() => this.#agentFound(session.id, session.proxies)),

@@ -177,6 +177,11 @@ export class Decider {
     else if ("node" in command) this.#dirty.add(nodeKey(command.node));
   }
 
+  /** A snapshot has replaced the state. */
+  replaced(): void {
+    this.#touchAll();
+  }
+
   /** A cut was not committed; its nodes are judged afresh. */
   rejected(transitions: readonly Transition[]): void {
     this.#settle(transitions);

@@ -47,10 +47,17 @@ export type Command =
   | { readonly type: "agentLost"; readonly agentId: string; readonly bootId: string; readonly cause: string }
   /** A lost agent that will not come back, with the nodes that it declared. */
   | { readonly type: "removeAgent"; readonly agentId: string }
-  | { readonly type: "startRun"; readonly runId: string }
+  | {
+      readonly type: "startRun";
+      readonly runId: string;
+      /** Its commands have ended after this long, milliseconds, whatever becomes of who started them. */
+      readonly limitMs?: number;
+    }
   | {
       readonly type: "finishRun";
       readonly runId: string;
+      /** Refuse when another attempt is under way by now. */
+      readonly attempt?: number;
       readonly exitCode: number | null;
       readonly signal: string | null;
       readonly outputTail: string;

@@ -151,6 +151,8 @@ export type RunRecord = {
   readonly error: string;
   /** The coordinator that began the newest attempt, and which of its lives it was; absent in older records. */
   readonly startedBy?: string;
+  /** Its commands have ended this long after they began, milliseconds; absent in older records. */
+  readonly limitMs?: number;
 };
 
 /** What a trigger's action is told: the seed's environment and JSON come from it. */

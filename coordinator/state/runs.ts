@@ -7,7 +7,10 @@ import { clusterConfig } from "./state.js";
 import type { State } from "./state.js";
 
 /** The fence of a run: of all who want to start it, one gets "accepted". */
-export function startRun(context: Context, { runId }: Extract<Command, { type: "startRun" }>): CommandResult {
+export function startRun(
+  context: Context,
+  { runId, limitMs }: Extract<Command, { type: "startRun" }>,
+): CommandResult {
   const run = context.state.runs.get(runId);
   if (run === undefined) return unknownRun(runId);
   if (run.outcome !== "pending")
@@ -18,6 +21,7 @@ export function startRun(context: Context, { runId }: Extract<Command, { type: "
     startedAtMs: context.atMs,
     attempts: run.attempts + 1,
     startedBy: context.by,
+    ...(limitMs === undefined ? {} : { limitMs }),
   });
   return ACCEPTED;
 }
@@ -28,7 +32,11 @@ export function finishRun(context: Context, command: Extract<Command, { type: "f
   if (run.outcome !== "started") {
     return refused("CONFLICT", `Cannot finish run ${run.id}: it is ${run.outcome}, not started`);
   }
-  const { exitCode, signal, error, isSuccess, retryAtMs } = command;
+  const { exitCode, signal, error, isSuccess, retryAtMs, attempt } = command;
+  if (attempt !== undefined && attempt !== run.attempts) {
+    const message = `Cannot finish attempt ${attempt} of run ${run.id}: attempt ${run.attempts} is under way`;
+    return refused("CONFLICT", message);
+  }
   const finished: RunRecord = {
     ...run,
     outcome: isSuccess ? "succeeded" : retryAtMs === null ? "failed" : "pending",

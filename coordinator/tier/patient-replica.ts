@@ -24,6 +24,7 @@ export function patientReplica(
       return replica.state;
     },
     onApplied: (callback) => replica.onApplied(callback),
+    onReplaced: (callback) => replica.onReplaced(callback),
     propose: (command, by) => replica.propose(command, by),
     readBarrier: async () => {
       const waiting = new AbortController();

@@ -1,40 +1,51 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isUnderWayElsewhere } from "./run-owners.js";
+import { placeOfRun } from "./run-owners.js";
 import type { OwnersView } from "./run-owners.js";
 
-const VIEW: OwnersView = {
-  own: "coordinator:c1#b1",
-  members: ["c1", "c2"],
+const LEADER: OwnersView = {
+  ownId: "c1",
+  isLeader: true,
   presenceOf: () => undefined,
-  leadingMs: 60_000,
-  nowMs: 100_000,
+  leadingMs: 200_000,
+  nowMs: 300_000,
 };
-const begunBy = (startedBy: string): { startedBy: string } => ({ startedBy });
-const seen = (bootId: string, isConnected: boolean, sinceMs: number): OwnersView => ({
-  ...VIEW,
-  presenceOf: (id) => (id === "c2" ? { bootId, isConnected, sinceMs } : undefined),
+const begunBy = (startedBy: string): { startedBy: string; limitMs: number } => ({
+  startedBy,
+  limitMs: 45_000,
+});
+const seen = (isConnected: boolean, sinceMs: number, leadingMs = 200_000): OwnersView => ({
+  ...LEADER,
+  leadingMs,
+  presenceOf: (id) => (id === "c2" ? { bootId: "b", isConnected, sinceMs } : undefined),
 });
 
-test("a run goes on elsewhere while the coordinator that began it lives in the same life", () => {
-  const run = begunBy("coordinator:c2#b2");
-
-  assert.equal(isUnderWayElsewhere(run, seen("b2", true, 0)), true);
-  assert.equal(isUnderWayElsewhere(run, seen("b3", true, 0)), false, "it was restarted");
-  assert.equal(isUnderWayElsewhere(run, seen("b2", false, 95_000)), true, "it went a moment ago");
-  assert.equal(isUnderWayElsewhere(run, seen("b2", false, 80_000)), false);
+test("a run is settled by the coordinator that began it, in whichever life, leader or not", () => {
+  for (const isLeader of [true, false]) {
+    assert.equal(placeOfRun(begunBy("coordinator:c1#b1"), { ...LEADER, isLeader }), "here");
+  }
+  assert.equal(placeOfRun(begunBy("coordinator:c2#b1"), seen(true, 0)), "elsewhere");
+  assert.equal(placeOfRun(begunBy("coordinator:c2#b1"), { ...LEADER, isLeader: false }), "elsewhere");
 });
 
-test("a new leader gives the one before time to report, and a removed one none", () => {
-  const run = begunBy("coordinator:c2#b2");
+test("a run whose coordinator is away is lost once its command must have ended", () => {
+  const run = begunBy("coordinator:c2#b1");
 
-  assert.equal(isUnderWayElsewhere(run, { ...VIEW, leadingMs: 500 }), true);
-  assert.equal(isUnderWayElsewhere(run, VIEW), false);
-  assert.equal(isUnderWayElsewhere(run, { ...VIEW, leadingMs: 500, members: ["c1"] }), false);
+  assert.equal(placeOfRun(run, seen(false, 260_000)), "elsewhere", "it went 40 s ago");
+  assert.equal(placeOfRun(run, seen(false, 250_000)), "lost", "it went 50 s ago");
 });
 
-test("what this life began, or an older version, goes on nowhere else", () => {
-  assert.equal(isUnderWayElsewhere(begunBy("coordinator:c1#b1"), VIEW), false);
-  assert.equal(isUnderWayElsewhere(begunBy("leader"), VIEW), false);
-  assert.equal(isUnderWayElsewhere({}, VIEW), false);
+test("what a coordinator did while another led, a new leader does not know: the time counts from its election", () => {
+  const run = begunBy("coordinator:c2#b1");
+
+  assert.equal(placeOfRun(run, { ...LEADER, leadingMs: 40_000 }), "elsewhere");
+  assert.equal(placeOfRun(run, seen(false, 0, 40_000)), "elsewhere");
+  assert.equal(placeOfRun(run, { ...LEADER, leadingMs: 50_000 }), "lost");
+});
+
+test("a run from before there was a tier is settled by the leader", () => {
+  for (const run of [begunBy("leader"), {}]) {
+    assert.equal(placeOfRun(run, LEADER), "here");
+    assert.equal(placeOfRun(run, { ...LEADER, isLeader: false }), "elsewhere");
+  }
 });

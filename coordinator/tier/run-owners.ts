@@ -1,17 +1,14 @@
-import type { Clock } from "../../common/clock.js";
-import { ClusterduckError } from "../../common/errors.js";
-import type { Replica } from "../replica.js";
 import type { RunRecord } from "../state/model.js";
+import type { RunPlace } from "../triggers/queue.js";
 import type { Presence } from "./report-desk.js";
 
-/** A coordinator that went may come back within this time and tell how its run ended. Milliseconds. */
-const GRACE_MS = 10_000;
-const RETRY_MS = 500;
+/** Of a run that does not say how long it may take; none of this version. Milliseconds. */
+const LIMIT_MS = 60_000;
 
 export type OwnersView = {
-  /** This coordinator in this life. */
-  readonly own: string;
-  readonly members: readonly string[];
+  readonly ownId: string;
+  readonly isLeader: boolean;
+  /** Of another coordinator, while this one leads. */
   readonly presenceOf: (id: string) => Presence | undefined;
   /** How long this coordinator leads, milliseconds: before, nobody reported to it. */
   readonly leadingMs: number;
@@ -19,51 +16,21 @@ export type OwnersView = {
 };
 
 /**
- * Whether the coordinator that began a run may still be at it: another one began it, and lives on in the same
- * life though it no longer leads. Pure.
+ * Who settles a started run. Whoever began it knows best, also after a restart: its host goes on with the command and
+ * keeps the outcome. One that is away may come back until its command must have ended; only then is the run lost, so
+ * that no later one of the same trigger, and no other attempt, overlaps with it. Pure.
  */
-export function isUnderWayElsewhere(run: Pick<RunRecord, "startedBy">, view: OwnersView): boolean {
-  const owner = /^coordinator:(.+)#([^#]+)$/.exec(run.startedBy ?? "");
-  const [, id, bootId] = owner ?? [];
-  if (id === undefined || bootId === undefined || run.startedBy === view.own) return false;
-  if (!view.members.includes(id)) return false;
-  const presence = view.presenceOf(id);
-  if (presence === undefined) return view.leadingMs < GRACE_MS;
-  if (presence.bootId !== bootId) return false;
-  return presence.isConnected || view.nowMs - presence.sinceMs < GRACE_MS;
-}
-
-/**
- * The replica as the runner of triggers uses it: runs are begun in this life's name, and how one ended is told
- * until it is committed, whoever leads by then. After `signal` aborts no more attempts are made.
- */
-export function replicaOfRuns(
-  replica: Replica,
-  options: { readonly owner: string; readonly clock: Clock; readonly signal: AbortSignal },
-): Replica {
-  const { owner, clock, signal } = options;
-  return {
-    // Live, as the replica itself is.
-    get state() {
-      return replica.state;
-    },
-    onApplied: (callback) => replica.onApplied(callback),
-    readBarrier: () => replica.readBarrier(),
-    propose: async (command, by) => {
-      if (command.type === "startRun") return replica.propose(command, owner);
-      if (command.type !== "finishRun") return replica.propose(command, by);
-      for (;;) {
-        try {
-          return await replica.propose(command, owner);
-        } catch (thrown) {
-          // Told twice, it is refused the second time: nothing is recorded twice.
-          const isPassing =
-            thrown instanceof ClusterduckError &&
-            ["NOT_LEADER", "UNREACHABLE", "OVERLOADED"].includes(thrown.code);
-          if (!isPassing || signal.aborted) throw thrown;
-          await clock.sleep(RETRY_MS, signal);
-        }
-      }
-    },
-  };
+export function placeOfRun(run: Pick<RunRecord, "startedBy" | "limitMs">, view: OwnersView): RunPlace {
+  const ownerId = /^coordinator:(.+)#[^#]+$/.exec(run.startedBy ?? "")?.[1];
+  if (ownerId === view.ownId) return "here";
+  if (!view.isLeader) return "elsewhere";
+  // Begun before there was a tier: by the one that became the first of it.
+  if (ownerId === undefined) return "here";
+  const presence = view.presenceOf(ownerId);
+  if (presence?.isConnected === true) return "elsewhere";
+  const absentMs = Math.min(
+    view.leadingMs,
+    presence === undefined ? Infinity : view.nowMs - presence.sinceMs,
+  );
+  return absentMs < (run.limitMs ?? LIMIT_MS) ? "elsewhere" : "lost";
 }

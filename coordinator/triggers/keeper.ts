@@ -3,6 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Clock } from "../../common/clock.js";
+import type { ActionConfig } from "../../common/config/model.js";
 import { identify, isRunning } from "../../common/daemon/processes.js";
 import { messageOf } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
@@ -17,7 +18,7 @@ import type { ActionOutcome } from "./shell.js";
 const PROGRAM = import.meta.url.endsWith(".ts") ? "./keeper-program.ts" : "./duck-trigger-keeper.js";
 
 /** What a keeper may take beyond the actions' own time limits, milliseconds; one that takes more hangs. */
-const SLACK_MS = 15_000;
+export const SLACK_MS = 15_000;
 /** How often we look whether a run of an earlier coordinator has ended, milliseconds. */
 const LOOK_EVERY_MS = 200;
 
@@ -66,7 +67,7 @@ export class RunKeeper {
         runId: run.id,
         attempt: run.attempts,
         startedAtMs: run.startedAtMs,
-        limitMs: work.actions.reduce((sum, { action }) => sum + action.timeoutMs, SLACK_MS),
+        limitMs: limitOf(work.actions.map(({ action }) => action)),
         keeper,
         group: null,
         outcome: null,
@@ -178,6 +179,11 @@ export class RunKeeper {
       settle(note === null ? failed(KEEPER_GONE) : (note.outcome ?? abandoned(note)));
     }
   }
+}
+
+/** After this long, milliseconds, the commands of these actions have ended, whatever becomes of the coordinator. */
+export function limitOf(actions: readonly Pick<ActionConfig, "timeoutMs">[]): number {
+  return actions.reduce((sum, { timeoutMs }) => sum + timeoutMs, SLACK_MS);
 }
 
 const KEEPER_GONE = "The process that ran the command was killed; the command was ended too";

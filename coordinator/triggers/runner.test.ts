@@ -8,15 +8,18 @@ import type { TestContext } from "node:test";
 import { systemClock } from "../../common/clock.js";
 import type { Clock } from "../../common/clock.js";
 import type { ActionConfig } from "../../common/config/model.js";
+import { ClusterduckError } from "../../common/errors.js";
 import { silentLogger } from "../../common/logger.js";
 import { clusterOf, nodeOf, triggerOf } from "../../test/support/cluster-config.js";
 import { machineReplica } from "../../test/support/machine-replica.js";
 import { until } from "../../test/support/until.js";
 import { leaderClock } from "../leader-clock.js";
+import type { Replica } from "../replica.js";
 import type { RunRecord } from "../state/model.js";
 import { startTriggerRunner } from "./runner.js";
-import type { TriggerRunner } from "./runner.js";
+import type { TriggerRunner, TriggerRunnerOptions } from "./runner.js";
 
+const OWNER = "coordinator:c1#b1";
 const A = "10.0.0.1:80";
 const B = "10.0.0.2:80";
 
@@ -71,6 +74,106 @@ test("a run whose coordinator died under it is recorded as failed and not execut
   assert.equal(finished(replica)[0]?.outcome, "failed");
   assert.match(finished(replica)[0]?.error ?? "", /ended before it could record/);
   assert.deepEqual(await lines(), []);
+});
+
+test("how a run ended is recorded as soon as that is possible, and its command runs once", async (t) => {
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
+  await configure(replica, { command: `${command} ran` });
+  let refusals = 0;
+  const propose: Replica["propose"] = async (wish, by) => {
+    if (wish.type === "finishRun" && refusals++ < 2) {
+      throw new ClusterduckError(refusals === 1 ? "NOT_LEADER" : "UNREACHABLE", "not now");
+    }
+    return replica.propose(wish, by);
+  };
+  run(t, { ...bed, replica: withPropose(replica, propose) });
+
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the record");
+
+  assert.equal(refusals, 3);
+  assert.deepEqual(await lines(), ["ran"]);
+  assert.equal(finished(replica)[0]?.outcome, "succeeded");
+});
+
+test("a run whose start was committed though nobody said so is executed, once", async (t) => {
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
+  await configure(replica, { command: `${command} ran` });
+  let starts = 0;
+  const propose: Replica["propose"] = async (wish, by) => {
+    const answer = await replica.propose(wish, by);
+    if (wish.type === "startRun" && starts++ === 0) throw new ClusterduckError("UNREACHABLE", "no answer");
+    return answer;
+  };
+  run(t, { ...bed, replica: withPropose(replica, propose) });
+
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => finished(replica).length === 1, "the record");
+
+  assert.deepEqual(await lines(), ["ran"]);
+  assert.deepEqual([finished(replica)[0]?.outcome, finished(replica)[0]?.attempts], ["succeeded", 1]);
+});
+
+test("a follower starts nothing, and records how a run of its earlier life ended", async (t) => {
+  const bed = await bench(t);
+  const { replica, command, lines } = bed;
+  await configure(replica, { command: `${command} again` });
+  await cut(replica, A, "unknown", "healthy");
+  const [id = ""] = [...replica.state.runs.keys()];
+  await replica.propose({ type: "startRun", runId: id, limitMs: 20_000 }, "coordinator:c1#earlier");
+  await cut(replica, B, "unknown", "healthy");
+
+  run(t, bed, systemClock, { isLeader: () => false });
+  await until(() => finished(replica).length === 1, "the record");
+
+  assert.match(finished(replica)[0]?.error ?? "", /ended before it could record/);
+  assert.deepEqual(
+    [...replica.state.runs.values()].map(({ outcome }) => outcome),
+    ["failed", "pending"],
+  );
+  assert.deepEqual(await lines(), []);
+});
+
+test("what an attempt of before says about its end does not end the one that is under way", async (t) => {
+  const { replica } = await bench(t);
+  await configure(replica, { command: "true", retries: 1 });
+  await cut(replica, A, "unknown", "healthy");
+  const [id = ""] = [...replica.state.runs.keys()];
+  await replica.propose({ type: "startRun", runId: id }, "coordinator:c2#b");
+  const end = { exitCode: 0, signal: null, outputTail: "", error: "", isSuccess: true, retryAtMs: null };
+  await replica.propose({ type: "finishRun", runId: id, ...end, isSuccess: false, retryAtMs: 0 }, "test");
+  await replica.propose({ type: "startRun", runId: id }, "coordinator:c3#b");
+
+  const late = await replica.propose(
+    { type: "finishRun", runId: id, attempt: 1, ...end },
+    "coordinator:c2#b",
+  );
+
+  assert.equal(late.result.isAccepted, false);
+  assert.equal(replica.state.runs.get(id)?.outcome, "started");
+});
+
+test("a coordinator that stops does not wait for a tier that cannot record", async (t) => {
+  const bed = await bench(t);
+  const { replica } = bed;
+  await configure(replica, { command: "true" });
+  let isAsked = false;
+  const propose: Replica["propose"] = async (wish, by) => {
+    if (wish.type !== "finishRun") return replica.propose(wish, by);
+    isAsked = true;
+    throw new ClusterduckError("NOT_LEADER", "no leader");
+  };
+  const runner = run(t, { ...bed, replica: withPropose(replica, propose) });
+  await cut(replica, A, "unknown", "healthy");
+  await until(() => isAsked, "it is asked to record");
+
+  const startedAtMs = performance.now();
+  await runner.stop(0);
+
+  assert.ok(performance.now() - startedAtMs < 10_000);
+  assert.equal([...replica.state.runs.values()][0]?.outcome, "started", "the next life records it");
 });
 
 test("events within the throttle share one run, which sees the last of them", async (t) => {
@@ -130,11 +233,38 @@ async function bench(t: TestContext) {
   return { replica: machineReplica(systemClock), command, lines, dir: join(dir, "runs") };
 }
 
-function run(t: TestContext, { replica, dir }: Bench, clock: Clock = systemClock): TriggerRunner {
+function run(
+  t: TestContext,
+  { replica, dir }: Pick<Bench, "replica" | "dir">,
+  clock: Clock = systemClock,
+  more: Partial<TriggerRunnerOptions> = {},
+): TriggerRunner {
   const env = { PATH: process.env["PATH"] };
-  const runner = startTriggerRunner({ replica, isLeader: () => true, clock, logger: silentLogger, env, dir });
+  const runner = startTriggerRunner({
+    replica,
+    isLeader: () => true,
+    owner: OWNER,
+    clock,
+    logger: silentLogger,
+    env,
+    dir,
+    ...more,
+  });
   t.after(() => runner.stop(0));
   return runner;
+}
+
+/** The replica with another way to propose; its state stays live. */
+function withPropose(replica: Replica, propose: Replica["propose"]): Replica {
+  return {
+    get state() {
+      return replica.state;
+    },
+    onApplied: (callback) => replica.onApplied(callback),
+    onReplaced: (callback) => replica.onReplaced(callback),
+    readBarrier: () => replica.readBarrier(),
+    propose,
+  };
 }
 
 async function configure(

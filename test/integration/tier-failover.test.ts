@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
+import { atEnd } from "../support/at-end.js";
 import { eventually, startCoordinatorTier } from "../support/coordinator-tier.js";
 import type { CoordinatorTier } from "../support/coordinator-tier.js";
 import { freePort } from "../support/free-port.js";
@@ -22,7 +23,7 @@ type Told = {
 
 test("the leader dies with a Redis: one cut, one run of the trigger, one delivery, and nothing again when it returns", async (t) => {
   const [first, second] = await Promise.all([startRedis(), startRedis()]);
-  t.after(() => Promise.all([first.stop(), second.stop()]));
+  atEnd(t, () => Promise.all([first.stop(), second.stop()]));
   const front = await freePort();
   const tier = await startCoordinatorTier(t, {
     yaml: `clusters:
@@ -41,7 +42,7 @@ balancers:
     files: [await waitForFile(join(tier.folder, "haproxy.cfg"))],
     masterSocket: join(tier.folder, "m.sock"),
   });
-  t.after(() => haproxy.stop());
+  atEnd(t, () => haproxy.stop());
   await eventually("both Redis healthy", async () => {
     const nodes = await nodesOf(tier);
     return nodes.length === 2 && nodes.every(({ state }) => state === "healthy");
@@ -113,7 +114,7 @@ test("a rolling restart, and then a kill -9 of each leader, loses no acknowledge
   const tier = await startCoordinatorTier(t, { yaml: "clusters: {web: {type: tcp}}" });
   await tier.settled();
   const writer = startWriter(tier);
-  t.after(() => writer.stop());
+  atEnd(t, () => writer.stop());
   await eventually("the first writes", async () => writer.acknowledged.size >= 5);
 
   for (const member of tier.members) {
@@ -192,7 +193,7 @@ async function startAgent(
 `,
   );
   const program = runProgram("duck-agent", ["-c", file]);
-  t.after(() => program.kill());
+  atEnd(t, () => program.kill());
   await eventually("streams to all coordinators", async () => {
     const connected = program.events.filter(({ event }) => event === "stream.connected");
     return new Set(connected.map((line) => line["id"])).size === tier.members.length;

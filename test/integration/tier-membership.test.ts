@@ -4,6 +4,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { atEnd } from "../support/at-end.js";
 import { eventually, startCoordinatorTier } from "../support/coordinator-tier.js";
 import type { CoordinatorTier, TierProcess } from "../support/coordinator-tier.js";
 import { runProgram } from "../support/program.js";
@@ -176,7 +177,7 @@ function command(
   ...args: readonly string[]
 ) {
   const run = runProgram("duck-coordinator", [...args, "-c", member.file]);
-  t.after(() => run.kill());
+  atEnd(t, () => run.kill());
   return run;
 }
 

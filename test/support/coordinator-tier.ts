@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 
+import { atEnd } from "./at-end.js";
 import { temporaryFolder } from "./coordinator-program.js";
 import { runDuckctl } from "./duckctl.js";
 import type { CliResult } from "./duckctl.js";
@@ -143,7 +144,7 @@ transports:
   let program: RunningProgram | null = null;
   const launch = (): RunningProgram => {
     const started = runProgram("duck-coordinator", ["-c", file]);
-    context.after(() => started.kill());
+    atEnd(context, () => started.kill());
     program = started;
     return started;
   };

@@ -84,6 +84,7 @@ export function fakeReplica(balancers: readonly BalancerConfig[], nodes: readonl
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
+    onReplaced: () => () => undefined,
     readBarrier: async () => undefined,
   };
 }

@@ -79,6 +79,10 @@ export class HandState {
     } as unknown as StateView;
   }
 
+  onReplaced(): () => void {
+    return () => undefined;
+  }
+
   onApplied(callback: (applied: AppliedEntry) => void): () => void {
     this.#callbacks.add(callback);
     return () => void this.#callbacks.delete(callback);

@@ -19,6 +19,7 @@ export function machineReplica(clock: Clock): Replica {
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
+    onReplaced: () => () => undefined,
     readBarrier: () => Promise.resolve(),
   };
 }
