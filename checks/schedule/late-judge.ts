@@ -9,11 +9,15 @@ export const afterTwoTurns: AfterReads = (callback) => {
   setImmediate(() => setImmediate(callback));
 };
 
-/** Collects what is to be judged in this turn, so that a thousand timeouts cost one pair of immediates. */
+/**
+ * Collects what is to be judged, so that a thousand timeouts of one wake-up cost one pair of immediates. What
+ * expires later has turns of its own: a reply that ends with its connection takes both, the bytes and the end.
+ */
 export class LateJudge<Item> {
   readonly #afterReads: AfterReads;
   readonly #judge: (item: Item) => void;
-  #waiting: Item[] = [];
+  /** What expired in the callback that runs now; null: nothing yet. */
+  #together: Item[] | null = null;
 
   constructor(afterReads: AfterReads, judge: (item: Item) => void) {
     this.#afterReads = afterReads;
@@ -21,11 +25,15 @@ export class LateJudge<Item> {
   }
 
   add(item: Item): void {
-    if (this.#waiting.push(item) > 1) return;
+    if (this.#together !== null) {
+      this.#together.push(item);
+      return;
+    }
+    const together = [item];
+    this.#together = together;
+    queueMicrotask(() => (this.#together = null));
     this.#afterReads(() => {
-      const judged = this.#waiting;
-      this.#waiting = [];
-      for (const each of judged) this.#judge(each);
+      for (const each of together) this.#judge(each);
     });
   }
 }
