@@ -53,13 +53,15 @@ export type CoordinatorTierOptions = {
   readonly isStarted?: boolean;
   /** Name only what is needed to found the tier with `bootstrap`. */
   readonly bootstrap?: (addresses: readonly string[]) => readonly string[];
+  /** Environment of a member's process. Default: that of the test. */
+  readonly env?: (id: string) => Readonly<Record<string, string | undefined>>;
 };
 
 export async function startCoordinatorTier(
   context: TestContext,
   options: CoordinatorTierOptions,
 ): Promise<CoordinatorTier> {
-  const { size = 3 } = options;
+  const { size = 3, env = () => process.env } = options;
   const folder = temporaryFolder(context);
   const ids = Array.from({ length: size }, (_, at) => `c${at + 1}`);
   const rafts = await quietPorts(size);
@@ -68,7 +70,7 @@ export async function startCoordinatorTier(
   const yaml = options.yaml.replaceAll("FOLDER", folder);
   const members: TierProcess[] = [];
   for (const [at, id] of ids.entries())
-    members.push(await processOf(context, { id, folder, yaml, raft: addresses[at] ?? "", bootstrap }));
+    members.push(await processOf(context, { id, folder, yaml, raft: addresses[at] ?? "", bootstrap, env }));
   const servers = (): string => members.map(({ grpc }) => grpc).join(",");
   const duckctl: CoordinatorTier["duckctl"] = (...args) =>
     runDuckctl(args, { env: { DUCK_SERVER: servers() } });
@@ -109,7 +111,14 @@ export async function startCoordinatorTier(
     },
     prepare: async (id) => {
       const [port = 0] = await quietPorts(1);
-      const made = await processOf(context, { id, folder, yaml, raft: `127.0.0.1:${port}`, bootstrap: [] });
+      const made = await processOf(context, {
+        id,
+        folder,
+        yaml,
+        raft: `127.0.0.1:${port}`,
+        bootstrap: [],
+        env,
+      });
       members.push(made);
       return made;
     },
@@ -124,6 +133,7 @@ async function processOf(
     readonly yaml: string;
     readonly raft: string;
     readonly bootstrap: readonly string[];
+    readonly env: (id: string) => Readonly<Record<string, string | undefined>>;
   },
 ): Promise<TierProcess> {
   const { id, yaml, raft, bootstrap } = wish;
@@ -143,7 +153,7 @@ transports:
   );
   let program: RunningProgram | null = null;
   const launch = (): RunningProgram => {
-    const started = runProgram("duck-coordinator", ["-c", file]);
+    const started = runProgram("duck-coordinator", ["-c", file], wish.env(id));
     atEnd(context, () => started.kill());
     program = started;
     return started;
