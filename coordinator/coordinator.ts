@@ -43,6 +43,7 @@ import { placeOfRun } from "./tier/run-owners.js";
 import { leaderCalls, serveTier, startTier } from "./tier/tier.js";
 import type { Tier } from "./tier/tier.js";
 import { tierControl } from "./tier/tier-control.js";
+import { TierPassphrase } from "./tier/tier-passphrase.js";
 import { writeTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
 import { TierWatch } from "./tier/tier-watch.js";
@@ -104,9 +105,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
           });
     if (tls !== null) closers.push(() => tls.close());
 
+    const passphrase = await TierPassphrase.open({
+      passphrase: config.raft.passphrase,
+      tls,
+      clock,
+      logger: logger.child("tier"),
+    });
     const { log, tier: membership } = await openLog({
       config,
       tls,
+      passphrase,
       version: VERSION,
       clock,
       random,
@@ -307,6 +315,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         peers,
         control,
         tls,
+        passphrase,
         clock: leaderTime,
         logger: logger.child("tier"),
       });

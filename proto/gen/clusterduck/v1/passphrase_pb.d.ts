@@ -20,6 +20,8 @@ export declare const file_clusterduck_v1_passphrase: GenFile;
  */
 export declare type PassphraseChallenge = Message<"clusterduck.v1.PassphraseChallenge"> & {
   /**
+   * Empty: this coordinator has no passphrase.
+   *
    * @generated from field: bytes nonce = 1;
    */
   nonce: Uint8Array;
@@ -52,6 +54,13 @@ export declare type PassphraseProof = Message<"clusterduck.v1.PassphraseProof"> 
    * @generated from field: bytes proof = 3;
    */
   proof: Uint8Array;
+
+  /**
+   * SHA-256 of the certificate that the coordinator was seen with. Only for the words of a refusal: the proof covers it.
+   *
+   * @generated from field: string seen_fingerprint = 4;
+   */
+  seenFingerprint: string;
 };
 
 /**

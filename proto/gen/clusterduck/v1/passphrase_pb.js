@@ -11,7 +11,7 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file clusterduck/v1/passphrase.proto.
  */
 export const file_clusterduck_v1_passphrase = /*@__PURE__*/
-  fileDesc("Ch9jbHVzdGVyZHVjay92MS9wYXNzcGhyYXNlLnByb3RvEg5jbHVzdGVyZHVjay52MSIkChNQYXNzcGhyYXNlQ2hhbGxlbmdlEg0KBW5vbmNlGAEgASgMIkUKD1Bhc3NwaHJhc2VQcm9vZhINCgVub25jZRgBIAEoDBIUCgxqb2luZXJfbm9uY2UYAiABKAwSDQoFcHJvb2YYAyABKAwiJwoWUGFzc3BocmFzZUNvbmZpcm1hdGlvbhINCgVwcm9vZhgBIAEoDGIGcHJvdG8z");
+  fileDesc("Ch9jbHVzdGVyZHVjay92MS9wYXNzcGhyYXNlLnByb3RvEg5jbHVzdGVyZHVjay52MSIkChNQYXNzcGhyYXNlQ2hhbGxlbmdlEg0KBW5vbmNlGAEgASgMIl8KD1Bhc3NwaHJhc2VQcm9vZhINCgVub25jZRgBIAEoDBIUCgxqb2luZXJfbm9uY2UYAiABKAwSDQoFcHJvb2YYAyABKAwSGAoQc2Vlbl9maW5nZXJwcmludBgEIAEoCSInChZQYXNzcGhyYXNlQ29uZmlybWF0aW9uEg0KBXByb29mGAEgASgMYgZwcm90bzM");
 
 /**
  * Describes the message clusterduck.v1.PassphraseChallenge.
