@@ -5,6 +5,7 @@ import { createGrpcServer } from "../../common/grpc/server.js";
 import { bindService } from "../../common/grpc/service.js";
 import type { Logger } from "../../common/logger.js";
 import type { TlsSource } from "../../common/tls/source.js";
+import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { RaftService } from "../../proto/gen/clusterduck/v1/raft_pb.js";
 
 /** Members try every second at least to reach those that are away. Milliseconds. */
@@ -28,6 +29,23 @@ export async function assertUnknown(options: {
   const heard: { from: string; clusterId: string }[] = [];
   const notYet = (): ClusterduckError =>
     new ClusterduckError("UNREACHABLE", `Coordinator "${id}" belongs to no tier yet`);
+  const later = async (): Promise<never> => {
+    throw notYet();
+  };
+  // Whoever wants to found or join a tier with this one asks again in a moment.
+  const tierService = bindService(
+    TierService,
+    {
+      introduce: later,
+      challenge: later,
+      join: later,
+      forwardCall: later,
+      report: async function* () {
+        await later();
+      },
+    },
+    ["member"],
+  );
   const service = bindService(
     RaftService,
     {
@@ -47,7 +65,12 @@ export async function assertUnknown(options: {
     },
     ["member"],
   );
-  const server = await createGrpcServer({ listen, logger: logger.child("raft"), services: [service], tls });
+  const server = await createGrpcServer({
+    listen,
+    logger: logger.child("raft"),
+    services: [service, tierService],
+    tls,
+  });
   try {
     await clock.sleep(LISTEN_MS, AbortSignal.any([called.signal, signal]));
   } finally {
