@@ -145,7 +145,7 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
       );
       const names = lost.join(" and ") || "the others";
       io.err(
-        `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl coordinators add NEW_ID\n`,
+        `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl tokens create NEW_ID\n`,
       );
     });
 }

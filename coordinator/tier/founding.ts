@@ -102,12 +102,12 @@ function tierProblem(own: FoundingView, heard: readonly FoundingView[]): Foundin
   if (place !== undefined && place.diskId !== own.self.diskId) {
     return refuse(
       `Coordinator "${own.self.id}" was a member of tier ${clusterId} and has lost its data directory: it forgot which votes it gave, so it may not come back under its old id`,
-      `On another member: duckctl coordinators remove ${own.self.id}; then give this one another id and let it join: duckctl coordinators add NEW_ID tells how`,
+      `On another member: duckctl coordinators remove ${own.self.id}; then give this one another id and let it join: duckctl tokens create NEW_ID`,
     );
   }
   const refusal = refuse(
     `Coordinator "${self.id}" at ${self.address} belongs to tier ${clusterId} already`,
-    "Let this one join that tier: `duckctl coordinators add ID` on a member tells how",
+    "Let this one join that tier: `duckctl coordinators add ID` on a member tells how; or by the passphrase that both have",
   );
   if (own.promised !== null) return refusal;
   const addresses = [...new Set([self, ...members].map(({ address }) => address))];
