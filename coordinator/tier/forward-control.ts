@@ -5,6 +5,8 @@ import type { BoundService, CallContext } from "../../common/grpc/service.js";
 import { ControlService, GetStatusResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { GetStatusResponse } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ForwardCallRequest } from "../../proto/gen/clusterduck/v1/tier_pb.js";
+import type { ReplicatedLog } from "../log/replicated-log.js";
+import { assertIsMember } from "./peer-name.js";
 import type { TierCalls } from "./peers.js";
 import { withLeader } from "./with-leader.js";
 import type { LeaderCallOptions } from "./with-leader.js";
@@ -69,13 +71,14 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
 
 /**
  * The leader's end. Never forwards again: whoever asked looks for the leader anew.
- * @throws ClusterduckError NOT_LEADER, INVALID_ARGUMENT, and whatever the method throws.
+ * @throws ClusterduckError PERMISSION_DENIED, NOT_LEADER, INVALID_ARGUMENT, and whatever the method throws.
  */
 export function answerForwarded(
   own: BoundService,
-  log: LeaderCallOptions["log"],
+  log: LeaderCallOptions["log"] & Pick<ReplicatedLog, "status">,
 ): (request: ForwardCallRequest, context: CallContext) => Promise<{ response: Uint8Array }> {
   return async ({ method: name, request, caller, forwardedBy }, context) => {
+    assertIsMember(log, context.identity);
     const method = methodOf(name);
     const isKnown = CHANGES.has(name) || QUESTIONS.has(name) || name === "getStatus";
     if (!isKnown) throw new ClusterduckError("INVALID_ARGUMENT", `Method ${name} is not forwarded`);

@@ -67,10 +67,14 @@ balancers:
   await delay(3_000);
 
   const since = (await eventsOf(tier)).filter(({ index }) => Number(index) > Number(before));
-  const cuts = since.filter(({ type, addr }) => type === "state" && addr === second.addr);
+  const cuts = since.filter(
+    ({ type, addr, message }) => type === "state" && addr === second.addr && /down/.test(message),
+  );
   assert.equal(cuts.length, 1, JSON.stringify(cuts));
   assert.match(cuts[0]?.message ?? "", /healthy → down/);
-  assert.equal(since.filter(({ type }) => type === "state").length, 1, "no other node changed");
+  // A busy machine may doubt itself for a while: nothing is known then, and the traffic stays as it is.
+  const others = since.filter(({ type, message }) => type === "state" && !/unknown/.test(message));
+  assert.equal(others.length, 1, `no other node changed: ${JSON.stringify(others)}`);
   assert.equal(since.filter(({ type }) => type === "delivery.converged").length, 1);
   assert.deepEqual(
     since.filter(({ type }) => type === "delivery.failed"),

@@ -14,6 +14,7 @@ import { AgentService } from "../../proto/gen/clusterduck/v1/agent_pb.js";
 import { runDuckctl } from "../support/duckctl.js";
 import type { CliResult } from "../support/duckctl.js";
 import { freePort } from "../support/free-port.js";
+import { atEnd } from "../support/at-end.js";
 import { runProgram } from "../support/program.js";
 import type { RunningProgram } from "../support/program.js";
 import { DAY_MS, createTlsTier } from "../support/tls.js";
@@ -36,7 +37,7 @@ const section = ({ ca, cert, key }: TlsConfig): string => JSON.stringify({ ca, c
 
 function folder(t: TestContext): string {
   const path = mkdtempSync(join(tmpdir(), "duck-tls-run-"));
-  t.after(() => rmSync(path, { recursive: true, force: true, maxRetries: 20 }));
+  atEnd(t, () => rmSync(path, { recursive: true, force: true, maxRetries: 20 }));
   return path;
 }
 
@@ -60,7 +61,7 @@ async function startCoordinator(
 coordinator: {id: c1, data_dir: data, ${listen}, tls: ${section(files)}}\n`,
   );
   const program = runProgram("duck-coordinator", ["-c", file]);
-  t.after(() => program.kill());
+  atEnd(t, () => program.kill());
   const started = await program.event((line) => line.event === "coordinator.started");
   const grpc = String(started["grpc"]);
   return {
@@ -84,7 +85,7 @@ function startAgent(t: TestContext, coordinator: string, files: TlsConfig | null
   const tls = files === null ? "" : `, tls: ${section(files)}`;
   writeFileSync(file, `agent: {id: ${id}, coordinators: ["${coordinator}"], state_dir: state${tls}}\n`);
   const program = runProgram("duck-agent", ["-c", file]);
-  t.after(() => program.kill());
+  atEnd(t, () => program.kill());
   return program;
 }
 
@@ -126,7 +127,7 @@ test("an agent speaks under the name in its certificate and no other", async (t)
   // And a program that is less honest gets no further than its hello.
   const tls = await tier.open(files, "agent");
   const client = createGrpcClient(AgentService, grpc, { tls });
-  t.after(() => {
+  atEnd(t, () => {
     client.close();
     tls.close();
   });
@@ -214,7 +215,7 @@ test("a coordinator does not start with certificates that cannot work", async (t
       `coordinator: {id: c1, data_dir: data, listen: "127.0.0.1:0", http: off, tls: ${section(files)}}`,
     );
     const program = runProgram("duck-coordinator", ["-c", file]);
-    t.after(() => program.kill());
+    atEnd(t, () => program.kill());
 
     assert.equal(await program.ended, 2, program.text());
     assert.match(program.text(), words);
@@ -345,13 +346,13 @@ test("the embedded form has an agent certificate of its own, and says so when it
 agent: {id: a1, state_dir: agent${tls}}\n`;
   writeFileSync(file, yaml(""));
   const without = runProgram("duck-coordinator", ["--dev", "-c", file]);
-  t.after(() => without.kill());
+  atEnd(t, () => without.kill());
   assert.equal(await without.ended, 2);
   assert.match(without.text(), /coordinator\.tls is set and agent\.tls is not/);
 
   writeFileSync(file, yaml(`, tls: ${section(agent)}`));
   const program = runProgram("duck-coordinator", ["--dev", "-c", file]);
-  t.after(() => program.kill());
+  atEnd(t, () => program.kill());
   await program.event(isConnected);
 });
 
@@ -365,11 +366,11 @@ test("duck-coordinator status asks with the coordinator's own certificate", asyn
     `coordinator: {id: c1, data_dir: data, listen: "127.0.0.1:${port}", http: off, tls: ${section(files)}}`,
   );
   const program = runProgram("duck-coordinator", ["-c", file]);
-  t.after(() => program.kill());
+  atEnd(t, () => program.kill());
   await program.event((line) => line.event === "coordinator.started");
 
   const status = runProgram("duck-coordinator", ["status", "-c", file]);
-  t.after(() => status.kill());
+  atEnd(t, () => status.kill());
 
   assert.equal(await status.ended, 0, status.text());
 });
