@@ -109,6 +109,7 @@ class Agent {
       appliers: this.#createAppliers(),
       onOutcome: (outcome) => this.#onOutcome(outcome),
       logger,
+      clock,
       signal,
     });
     this.#schedule = options.createSchedule((reports) => this.#onReports(reports));

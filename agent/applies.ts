@@ -1,6 +1,8 @@
 import type { Applier, ApplyOutcome, Bundle, Fencing } from "../appliers/applier.js";
+import type { Clock } from "../common/clock.js";
 import { messageOf } from "../common/errors.js";
-import type { Logger } from "../common/logger.js";
+import type { LogFields, Logger } from "../common/logger.js";
+import { Trouble } from "../common/trouble.js";
 
 /** What a proxy holds, for the Hello. */
 export type ProxyState = {
@@ -16,6 +18,7 @@ export type AppliesOptions = {
   readonly appliers: ReadonlyMap<string, Applier>;
   readonly onOutcome: (outcome: ApplyOutcome) => void;
   readonly logger: Logger;
+  readonly clock: Pick<Clock, "monotonicMs">;
   readonly signal: AbortSignal;
 };
 
@@ -30,6 +33,8 @@ export class Applies {
   readonly #busy = new Map<string, number>();
   readonly #fencing = new Map<string, Fencing>();
   readonly #states = new Map<string, ProxyState>();
+  /** An order that fails is repeated: what is wrong is logged once. Key: balancer. */
+  readonly #troubles = new Map<string, Trouble>();
 
   constructor(options: AppliesOptions) {
     this.#options = options;
@@ -124,13 +129,12 @@ export class Applies {
   }
 
   async #apply(bundle: Bundle, applier: Applier): Promise<void> {
-    const { signal, logger } = this.#options;
+    const { signal } = this.#options;
     const { balancer } = bundle;
     this.#busy.set(balancer, (this.#busy.get(balancer) ?? 0) + 1);
     try {
       const outcome = await applier.apply(bundle, signal);
-      if (outcome.error === "") logger.info("proxy.applied", outcome);
-      else logger.error("proxy.apply_failed", outcome);
+      this.#log(balancer, outcome.error, outcome);
       this.#states.set(bundle.balancer, {
         balancer: bundle.balancer,
         kind: bundle.kind,
@@ -142,7 +146,7 @@ export class Applies {
     } catch (thrown) {
       // A stopping applier may end its waiting with an error.
       if (signal.aborted) return;
-      logger.error("proxy.apply_failed", { balancer: bundle.balancer, error: thrown });
+      this.#log(balancer, messageOf(thrown), { balancer, error: thrown });
       this.#options.onOutcome({
         ...refusalOf(bundle, messageOf(thrown)),
         ...this.#generations(bundle.balancer),
@@ -152,6 +156,19 @@ export class Applies {
       if (left > 0) this.#busy.set(balancer, left);
       else this.#busy.delete(balancer);
     }
+  }
+
+  /** `problem`: empty when all went well. */
+  #log(balancer: string, problem: string, fields: LogFields): void {
+    const { logger, clock } = this.#options;
+    const trouble = this.#troubles.get(balancer) ?? new Trouble(clock);
+    this.#troubles.set(balancer, trouble);
+    if (problem === "") {
+      logger.info("proxy.applied", { ...fields, ...trouble.recovered() });
+      return;
+    }
+    const told = trouble.failed(problem);
+    if (told !== null) logger.error("proxy.apply_failed", { ...fields, ...told });
   }
 
   #refuse(bundle: Bundle, why: string): void {

@@ -149,10 +149,8 @@ function checkKey(report: ObservationReport): string {
 /** Roughly what a report weighs on the wire, in characters. */
 function weight(observation: Observation): number {
   const detail = "detail" in observation ? observation.detail.length : 0;
-  const facts = Object.entries(observation.facts ?? {}).reduce(
-    (sum, [key, value]) => sum + key.length + value.length,
-    0,
-  );
+  let facts = 0;
+  for (const name in observation.facts) facts += name.length + (observation.facts[name]?.length ?? 0);
   const warnings = "warnings" in observation ? (observation.warnings ?? []).join().length : 0;
   return 100 + Math.min(detail, 512) + facts + warnings;
 }

@@ -6,7 +6,14 @@ import type { ObservationBatch } from "../proto/gen/clusterduck/v1/agent_pb.js";
 import type { ObservationSchema } from "../proto/gen/clusterduck/v1/model_pb.js";
 import { toUint64 } from "../common/wire/values.js";
 
-type WireObservation = MessageInitShape<typeof ObservationSchema>;
+export type WireObservation = MessageInitShape<typeof ObservationSchema>;
+/** Parallel lists, one entry for each repeat. */
+export type WireRepeats = {
+  readonly numbers: number[];
+  readonly latencyMs: number[];
+  readonly ageMs: number[];
+  readonly consecutive: number[];
+};
 
 /** The longest length that precedes an observation: a varint of 32 bits. */
 const LENGTH_BYTES = 5;
@@ -14,22 +21,28 @@ const FIRST_BYTES = 1_024;
 
 /**
  * A batch whose observations are encoded already, as fields that the library passes on as they are. An agent
- * sends thousands of observations a second, and encoding them by reflection made half of all its garbage.
+ * with much to say in full, as after a failure of its network, would make half of all its garbage by reflection.
  */
-export function encodeBatch(
-  sequence: number,
-  dropped: number,
-  observations: readonly WireObservation[],
-): ObservationBatch {
-  const batch = create(ObservationBatchSchema, { sequence: toUint64(sequence), dropped: toUint64(dropped) });
+export function encodeBatch(batch: {
+  readonly sequence: number;
+  readonly dropped: number;
+  readonly observations: readonly WireObservation[];
+  readonly repeats: WireRepeats;
+}): ObservationBatch {
+  const { sequence, dropped, observations, repeats } = batch;
+  const message = create(ObservationBatchSchema, {
+    sequence: toUint64(sequence),
+    dropped: toUint64(dropped),
+    ...(repeats.numbers.length === 0 ? {} : { repeats }),
+  });
   const { number: no } = ObservationBatchSchema.field.observations;
   const writer = new ObservationWriter();
-  batch.$unknown = observations.map((each) => ({
+  message.$unknown = observations.map((each) => ({
     no,
     wireType: WireType.LengthDelimited,
     data: writer.write(each),
   }));
-  return batch;
+  return message;
 }
 
 /** Writes `clusterduck.v1.Observation` (https://protobuf.dev/programming-guides/encoding/); its test knows every field. */
@@ -53,6 +66,7 @@ class ObservationWriter {
     for (const [name, value] of Object.entries(observation.attributes ?? {})) this.#pair(11, name, value);
     for (const warning of observation.warnings ?? []) this.#element(12, warning);
     this.#number(13, observation.isDoubt === true ? 1 : 0);
+    this.#number(14, observation.number ?? 0);
     const end = this.#at;
     const length = end - LENGTH_BYTES;
     const start = LENGTH_BYTES - varintBytes(length);
@@ -89,7 +103,8 @@ class ObservationWriter {
   }
 
   #double(no: number, value: number): void {
-    if (value === 0) return;
+    // The library writes -0, which is not the default.
+    if (Object.is(value, 0)) return;
     this.#tag(no, WireType.Bit64);
     this.#makeRoom(8);
     this.#at = this.#bytes.writeDoubleLE(value, this.#at);

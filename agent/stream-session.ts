@@ -3,14 +3,12 @@ import type { HelloSchema } from "../proto/gen/clusterduck/v1/agent_pb.js";
 import type { Clock } from "../common/clock.js";
 import { ClusterduckError } from "../common/errors.js";
 import type { ApplyOutcome } from "../common/model/delivery.js";
-import { nodeKey } from "../common/model/node.js";
-import type { Facts, ObservationReport } from "../common/model/observation.js";
+import type { ObservationReport } from "../common/model/observation.js";
 import { Wakeup } from "../common/wakeup.js";
 import { encodeOutcome } from "../common/wire/bundle.js";
-import { encodeReport } from "../common/wire/observation.js";
 import { toUint32, toUint64 } from "../common/wire/values.js";
+import { BatchEncoder } from "./batch-encoder.js";
 import type { Batch, ObservationBuffer } from "./observation-buffer.js";
-import { encodeBatch } from "./observation-bytes.js";
 import type { Request, StreamHandlers } from "./stream.js";
 
 /** How long news that changes nothing may wait for company: it halves the messages that a coordinator reads. */
@@ -44,8 +42,7 @@ export class StreamSession {
   readonly #wakeup = new Wakeup();
   /** Key: balancer. */
   readonly #outcomes = new Map<string, ApplyOutcome>();
-  /** The facts each check sent last on this stream: they travel when they change. */
-  readonly #facts = new Map<string, Facts>();
+  readonly #encoder = new BatchEncoder();
   /** Cuts the stream. */
   readonly signal: AbortSignal;
   /** Ends the sending: the stream is cut, or the agent stops. */
@@ -201,31 +198,7 @@ export class StreamSession {
   /** Encoded now, so that ages are those of the moment of sending. */
   #observations(batch: Batch): Request {
     const { clock, buffer } = this.#options;
-    const nowMs = clock.monotonicMs();
-    const observations = batch.reports.map((report) => encodeReport(this.#withNewFacts(report), nowMs));
-    return {
-      message: {
-        case: "observations",
-        value: encodeBatch(batch.sequence, buffer.dropped, observations),
-      },
-    };
+    const value = this.#encoder.encode(batch, buffer.dropped, clock.monotonicMs());
+    return { message: { case: "observations", value } };
   }
-
-  #withNewFacts(report: ObservationReport): ObservationReport {
-    const { observation } = report;
-    if (observation.outcome !== "passed" && observation.outcome !== "degraded") return report;
-    const { facts, ...rest } = observation;
-    if (facts === undefined) return report;
-    const key = `${nodeKey(report.node)}#${report.check}`;
-    if (isSameFacts(this.#facts.get(key), facts)) return { ...report, observation: rest };
-    this.#facts.set(key, facts);
-    return report;
-  }
-}
-
-function isSameFacts(known: Facts | undefined, facts: Facts): boolean {
-  if (known === undefined) return false;
-  if (known === facts) return true;
-  const names = Object.keys(facts);
-  return names.length === Object.keys(known).length && names.every((name) => known[name] === facts[name]);
 }

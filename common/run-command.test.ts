@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setImmediate as turn } from "node:timers/promises";
 
 import { runCommand } from "./run-command.js";
 import type { CommandRequest } from "./run-command.js";
@@ -81,6 +82,27 @@ test("runCommand() does not wait for a daemon that the command left behind with 
   assert.equal(outcome.kind, "exited");
   assert.ok(performance.now() - startedAtMs < 10_000);
 });
+
+test(
+  "runCommand() that is told to end while only the output is awaited tells how the command had ended",
+  { skip: process.platform !== "linux" },
+  async () => {
+    const abort = new AbortController();
+    let pid = 0;
+    const running = runCommand(
+      shell("sleep 20 & echo $!; exit 3", { signal: abort.signal, onStarted: (started) => (pid = started) }),
+    );
+    // Gone from /proc: we have been told of its exit.
+    while (existsSync(`/proc/${pid}`)) await turn();
+
+    abort.abort();
+    const outcome = await running;
+
+    assert.equal(outcome.kind === "exited" && outcome.code, 3);
+    // What it left behind is left alone, as it is when nobody aborts.
+    assert.ok(process.kill(Number(outcome.output.trim()), "SIGKILL"));
+  },
+);
 
 test("runCommand() says why it could not start", async () => {
   const missing = await runCommand(shell("", { file: join(folder, "missing") }));

@@ -73,8 +73,11 @@ export function runCommand(request: CommandRequest): Promise<CommandOutcome> {
     if (child.pid !== undefined) request.onStarted?.(child.pid);
     let ended: "timedOut" | "aborted" | null = null;
     let kill: NodeJS.Timeout | undefined;
+    let finishDrain: (() => void) | null = null;
     const end = (cause: "timedOut" | "aborted"): void => {
       if (ended !== null) return;
+      // It ended by itself in time: only the rest of its output is awaited, which decides nothing.
+      if (finishDrain !== null) return finishDrain();
       ended = cause;
       signalGroup(child, "SIGTERM");
       kill = setTimeout(() => signalGroup(child, "SIGKILL"), request.killAfterMs ?? KILL_AFTER_MS);
@@ -111,6 +114,7 @@ export function runCommand(request: CommandRequest): Promise<CommandOutcome> {
         else if (code !== null) settle({ kind: "exited", code });
         else settle({ kind: "killed", signal: signal ?? "unknown" });
       };
+      finishDrain = finish;
       const drain = setTimeout(finish, DRAIN_MS);
       child.once("close", finish);
     });

@@ -1,3 +1,4 @@
+import { haproxyWord } from "../../common/haproxy-word.js";
 import { GENERATION_VARIABLE } from "../../common/model/generation.js";
 
 /**
@@ -17,16 +18,11 @@ export function withStatsSocket(text: string, socket: string | null): string {
   return text.replace(
     GENERATION_LINE,
     (line, indent: string) =>
-      `${line}${indent}stats socket ${quoted(socket)} mode 600 level admin expose-fd listeners ${HOST_MARK}\n`,
+      `${line}${indent}stats socket ${haproxyWord(socket)} mode 600 level admin expose-fd listeners ${HOST_MARK}\n`,
   );
 }
 
 /** The text as it was rendered: its hash is the generation. */
 export function withoutHostLine(text: string): string {
   return text.replace(HOST_LINE, "");
-}
-
-/** HAProxy reads blanks, quotes and backslashes in a path only behind a backslash. */
-function quoted(path: string): string {
-  return path.replaceAll(/[\s"'\\#$]/g, "\\$&");
 }

@@ -29,6 +29,7 @@ type Fields = {
 const HEAD_END = "\r\n\r\n";
 const LINE_END = "\r\n";
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: |$)/;
+const NAME = /^[^\s:]+:/;
 const BEGINNING = Buffer.from("HTTP/1.");
 
 /**
@@ -180,10 +181,9 @@ function fieldsOf(lines: readonly string[], isHttp11: boolean): Fields {
     keepAliveMs: null,
   };
   for (const line of lines) {
-    const colon = line.indexOf(":");
     // White space before the colon, or a folded line, is how requests are smuggled (RFC 9112, section 5).
-    if (colon < 1 || /[\s]/.test(line.slice(0, colon)))
-      throw new ProtocolError(`${JSON.stringify(line.slice(0, 60))} is no header`);
+    if (!NAME.test(line)) throw new ProtocolError(`${JSON.stringify(line.slice(0, 60))} is no header`);
+    const colon = line.indexOf(":");
     takeField(fields, line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
   }
   return fields;

@@ -120,8 +120,8 @@ class HttpCheck implements Check {
       return observationOfHttpError(thrown, elapsedMs());
     }
     const socketsBefore = connection.sockets;
-    let result = await this.#follow(connection, request, signal);
-    if (isKeepAliveRace(result, connection)) result = await this.#follow(connection, request, signal);
+    let result = await this.#ask(connection, request, signal);
+    if (isKeepAliveRace(result, connection)) result = await this.#ask(connection, request, signal);
     // A new connection speaks for itself: doubts about new connections are no evidence against it.
     const isNew = connection.sockets !== socketsBefore;
     const fresh = isNew ? NO_DOUBT : judgeFreshLook(this.#freshLook);
@@ -134,6 +134,11 @@ class HttpCheck implements Check {
   }
 
   /** Asks, and follows redirects on the same node. */
+  #ask(connection: HttpConnection, request: HttpRequest, signal: AbortSignal): Promise<Exchange> {
+    if (this.#options.redirects === 0) return connection.exchange(request, this.#limits, signal);
+    return this.#follow(connection, request, signal);
+  }
+
   async #follow(connection: HttpConnection, first: HttpRequest, signal: AbortSignal): Promise<Exchange> {
     const { redirects } = this.#options;
     let request = first;

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { abortHandlerOf } from "../abort-handler.js";
 import { AnswerReader } from "./answer-reader.js";
 import { ANNOUNCED_MARGIN_MS } from "./connection.js";
 import type { ConnectionOptions, HttpConnection, HttpRequest } from "./connection.js";
@@ -12,8 +13,9 @@ type Look = { readonly request: HttpRequest; readonly state: ExchangeState; read
 /** HTTP/1.1 as thin as a check needs it: one request at a time, no queue, no pool, no retry. */
 export class Http1Connection implements HttpConnection {
   readonly #options: ConnectionOptions;
-  readonly #closing = new AbortController();
   isClosed = false;
+  /** Ends the attempt to connect that is under way. */
+  #connecting: AbortController | null = null;
   #socket: Socket | null = null;
   #look: Look | null = null;
   #answersOnSocket = 0;
@@ -36,9 +38,9 @@ export class Http1Connection implements HttpConnection {
 
   exchange(request: HttpRequest, limits: BodyLimits, signal: AbortSignal): Promise<Exchange> {
     return new Promise((resolve) => {
-      const onAbort = (): void => state.abort();
+      const abort = abortHandlerOf(signal);
       const state = new ExchangeState(limits, (exchange) => {
-        signal.removeEventListener("abort", onAbort);
+        abort.handle = null;
         this.#look = null;
         if (exchange.kind === "answered") this.#answersOnSocket++;
         else this.#drop();
@@ -48,8 +50,8 @@ export class Http1Connection implements HttpConnection {
         resolve(exchange);
       });
       if (signal.aborted) return state.abort();
-      if (this.isClosed) return state.break(this.#closing.signal.reason, false);
-      signal.addEventListener("abort", onAbort);
+      if (this.isClosed) return state.break(checkClosed(), false);
+      abort.handle = () => state.abort();
       this.#ask(request, state);
     });
   }
@@ -57,10 +59,9 @@ export class Http1Connection implements HttpConnection {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    const reason = new Error("the check was closed");
-    this.#closing.abort(reason);
+    this.#connecting?.abort(checkClosed());
     this.#drop();
-    this.#look?.state.break(reason, this.#look.reader.hasBegun);
+    this.#look?.state.break(checkClosed(), this.#look.reader.hasBegun);
   }
 
   #ask(request: HttpRequest, state: ExchangeState): void {
@@ -93,18 +94,7 @@ export class Http1Connection implements HttpConnection {
 
   #send(socket: Socket, { request, state }: Look): void {
     state.isSent();
-    const { method, body } = request;
-    let head = `${method} ${request.path} HTTP/1.1\r\n`;
-    for (const name in request.headers) head += `${name}: ${request.headers[name]}\r\n`;
-    if (body === null) {
-      // Whoever may send a body says that there is none (RFC 9110, section 8.6).
-      head += MAY_HAVE_BODY.has(method) ? "content-length: 0\r\n\r\n" : "\r\n";
-      socket.write(head, "latin1");
-    } else {
-      const bytes = Buffer.from(body);
-      head += `content-length: ${bytes.length}\r\n\r\n`;
-      socket.write(Buffer.concat([Buffer.from(head, "latin1"), bytes]));
-    }
+    socket.write(bytesOf(request));
   }
 
   async #connect(): Promise<Socket> {
@@ -113,9 +103,12 @@ export class Http1Connection implements HttpConnection {
     this.#keptUntilMs = null;
     // Whom bytes belong to: those of a socket that was given up are nobody's.
     let current: Socket | null = null;
-    const { socket, certificateEndMs } = await this.#options.dial(this.#closing.signal, (bytes) => {
+    const connecting = new AbortController();
+    this.#connecting = connecting;
+    const { socket, certificateEndMs } = await this.#options.dial(connecting.signal, (bytes) => {
       if (current === null || current === this.#socket) this.#onBytes(bytes);
     });
+    this.#connecting = null;
     current = socket;
     this.#socket = socket;
     this.certificateEndMs = certificateEndMs;
@@ -168,3 +161,27 @@ export class Http1Connection implements HttpConnection {
 }
 
 const MAY_HAVE_BODY: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
+
+/** A check asks the same again and again. */
+const encoded = new WeakMap<HttpRequest, Buffer>();
+
+function bytesOf(request: HttpRequest): Buffer {
+  const known = encoded.get(request);
+  if (known !== undefined) return known;
+  const bytes = encode(request);
+  encoded.set(request, bytes);
+  return bytes;
+}
+
+function encode({ method, path, headers, body }: HttpRequest): Buffer {
+  let head = `${method} ${path} HTTP/1.1\r\n`;
+  for (const name in headers) head += `${name}: ${headers[name]}\r\n`;
+  const content = Buffer.from(body ?? "");
+  // Whoever may send a body says that there is none (RFC 9110, section 8.6).
+  if (body !== null || MAY_HAVE_BODY.has(method)) head += `content-length: ${content.length}\r\n`;
+  return Buffer.concat([Buffer.from(`${head}\r\n`, "latin1"), content]);
+}
+
+function checkClosed(): Error {
+  return new Error("the check was closed");
+}

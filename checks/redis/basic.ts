@@ -43,10 +43,14 @@ export function createBasicCheck(context: CheckContext, clock: Clock = systemClo
   };
 }
 
-async function runSteps(connection: RedisConnection, steps: readonly Step[]): Promise<Finding> {
+function runSteps(connection: RedisConnection, steps: readonly Step[]): Promise<Finding> {
   const only = steps.length === 1 ? steps[0] : undefined;
   // The usual single PING, without what a list of commands needs.
-  if (only !== undefined) return judge(only, await connection.sendBytes(only.bytes));
+  if (only !== undefined) return connection.sendBytes(only.bytes).then((reply) => judge(only, reply));
+  return runAll(connection, steps);
+}
+
+async function runAll(connection: RedisConnection, steps: readonly Step[]): Promise<Finding> {
   const replies = await Promise.allSettled(steps.map((step) => connection.sendBytes(step.bytes)));
   let first: Finding = { outcome: "passed" };
   for (const [index, reply] of replies.entries()) {

@@ -68,8 +68,8 @@ export class FreshProbe {
       connection.destroy();
     });
     try {
+      // The handshake asks for a reply.
       await connection.open();
-      await connection.send("PING", []);
       this.#settle(null);
     } catch (thrown) {
       if (!this.#isClosed) this.#onFailure(hasTimedOut ? timedOut(this.#timeoutMs) : findingOfError(thrown));

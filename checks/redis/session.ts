@@ -2,6 +2,7 @@ import type { Clock } from "../../common/clock.js";
 import type { InfoOptions } from "../../common/config/checks/info.js";
 import type { Observation } from "../../common/model/observation.js";
 import type { CheckContext } from "../check.js";
+import { abortHandlerOf } from "../abort-handler.js";
 import { loadTls, readSecret } from "../tls-options.js";
 import { ConnectionError } from "./connection-error.js";
 import { ConnectionPool, type Lease } from "./connection-pool.js";
@@ -12,7 +13,7 @@ import { findingOfError, type Finding } from "./replies.js";
 /** How to connect: the part that `basic` and `info` share. */
 export type RedisOptions = Pick<InfoOptions, "username" | "password" | "password_file" | "tls" | "database">;
 
-/** Asks an open connection and judges the replies. Throws what `RedisConnection.send` throws. */
+/** Asks an open connection and judges the replies. Rejects with what `RedisConnection.send` throws, and never throws itself. */
 export type Ask = (connection: RedisConnection) => Promise<Finding>;
 
 /** What both Redis checks have in common: connections, time limit, fresh connections, errors to findings. */
@@ -35,12 +36,34 @@ export class RedisSession {
   }
 
   /** One run. Settles as soon as `signal` aborts; the replies that are then still due keep their connection. */
-  async run(signal: AbortSignal, ask: Ask): Promise<Observation> {
+  run(signal: AbortSignal, ask: Ask): Promise<Observation> {
     const startedAtMs = this.#clock.monotonicMs();
     const lease = this.#pool.lend();
     if (lease.isReused) this.#fresh.onRun();
-    const finding = await this.#untilAborted(signal, lease, this.#ask(lease, signal, ask));
-    return this.#observation(finding, lease, this.#clock.monotonicMs() - startedAtMs);
+    // One promise where each step might be one: most runs are a single round trip of a few microseconds' work.
+    return new Promise((resolve) => {
+      const abort = abortHandlerOf(signal);
+      const settle = (finding: Finding): void => {
+        if (abort.handle === onAbort) abort.handle = null;
+        resolve(this.#observation(finding, lease, this.#clock.monotonicMs() - startedAtMs));
+      };
+      const onAbort = (): void => {
+        lease.abandon();
+        settle(outOfTime(lease));
+      };
+      abort.handle = onAbort;
+      if (signal.aborted) onAbort();
+      this.#askOn(lease, ask).then(
+        (finding) => {
+          lease.release();
+          settle(finding);
+        },
+        (thrown: unknown) => {
+          lease.release();
+          void this.#explain(thrown, lease, signal, ask).then(settle);
+        },
+      );
+    });
   }
 
   /** A second connection, for looking while the first one waits. */
@@ -53,33 +76,30 @@ export class RedisSession {
     this.#fresh.close();
   }
 
-  /** Never rejects. */
-  async #ask(lease: Lease, signal: AbortSignal, ask: Ask): Promise<Finding> {
-    try {
-      return await this.#askOn(lease, ask);
-    } catch (thrown) {
-      // An old connection may have been closed behind our back, by a proxy or an idle limit. A new one tells,
-      // and when the service is gone its refusal is stronger evidence than a close.
-      const mayBeStale = lease.isReused && thrown instanceof ConnectionError && isLoss(thrown);
-      if (!mayBeStale || signal.aborted) return findingOfError(thrown);
-      return await this.#askAgain(ask);
-    } finally {
-      lease.release();
-    }
-  }
-
-  async #askAgain(ask: Ask): Promise<Finding> {
+  /**
+   * What a failed question says of the service. An old connection may have been closed behind our back, by a
+   * proxy or an idle limit. A new one tells, and when the service is gone its refusal is stronger evidence than a
+   * close. Never rejects.
+   */
+  async #explain(thrown: unknown, { isReused }: Lease, signal: AbortSignal, ask: Ask): Promise<Finding> {
+    const mayBeStale = isReused && thrown instanceof ConnectionError && isLoss(thrown);
+    if (!mayBeStale || signal.aborted) return findingOfError(thrown);
     const lease = this.#pool.lend();
     try {
       return await this.#askOn(lease, ask);
-    } catch (thrown) {
-      return findingOfError(thrown);
+    } catch (again) {
+      return findingOfError(again);
     } finally {
       lease.release();
     }
   }
 
-  async #askOn({ connection }: Lease, ask: Ask): Promise<Finding> {
+  #askOn({ connection }: Lease, ask: Ask): Promise<Finding> {
+    if (connection.isOpen && connection.warning === null) return ask(connection);
+    return this.#openAndAsk(connection, ask);
+  }
+
+  async #openAndAsk(connection: RedisConnection, ask: Ask): Promise<Finding> {
     if (!connection.isOpen) {
       await connection.open();
       this.#fresh.onOpened();
@@ -89,30 +109,19 @@ export class RedisSession {
     return { ...finding, warnings: [...(finding.warnings ?? []), connection.warning] };
   }
 
-  #untilAborted(signal: AbortSignal, lease: Lease, answer: Promise<Finding>): Promise<Finding> {
-    return new Promise((resolve) => {
-      const onAbort = (): void => {
-        lease.abandon();
-        const detail = lease.connection.isOpen
-          ? "connected, but no reply within the time limit"
-          : "no connection within the time limit";
-        resolve({ outcome: "failed", reason: "timedOut", detail });
-      };
-      if (signal.aborted) onAbort();
-      signal.addEventListener("abort", onAbort, { once: true });
-      void answer.then((finding) => {
-        signal.removeEventListener("abort", onAbort);
-        resolve(finding);
-      });
-    });
-  }
-
   #observation(finding: Finding, lease: Lease, latencyMs: number): Observation {
     const complaint = this.#fresh.complaint;
     if (finding.outcome !== "passed" || complaint === null || !lease.isReused)
       return { ...finding, latencyMs };
     return { ...complaint, latencyMs, ...(finding.facts === undefined ? {} : { facts: finding.facts }) };
   }
+}
+
+function outOfTime({ connection }: Lease): Finding {
+  const detail = connection.isOpen
+    ? "connected, but no reply within the time limit"
+    : "no connection within the time limit";
+  return { outcome: "failed", reason: "timedOut", detail };
 }
 
 function isLoss(error: ConnectionError): boolean {

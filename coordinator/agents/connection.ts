@@ -3,13 +3,13 @@ import type { ConnectResponseSchema } from "../../proto/gen/clusterduck/v1/agent
 import type { ScheduledNode } from "../../checks/schedule.js";
 import type { ClusterduckError } from "../../common/errors.js";
 import type { Bundle } from "../../common/model/delivery.js";
-import type { Facts, ObservationReport } from "../../common/model/observation.js";
 import type { NodeKey } from "../../common/model/node.js";
 import { nodeKey } from "../../common/model/node.js";
 import { Wakeup } from "../../common/wakeup.js";
 import { encodeNode } from "../../common/wire/assignment.js";
 import { encodeBundle } from "../../common/wire/bundle.js";
 import { toUint64 } from "../../common/wire/values.js";
+import { ObservationReader } from "./observation-reader.js";
 
 export type Response = MessageInitShape<typeof ConnectResponseSchema>;
 
@@ -25,8 +25,7 @@ export class AgentConnection {
   /** Key: balancer. */
   readonly #bundles = new Map<string, Bundle>();
   readonly #probes = new Map<NodeKey, Probe>();
-  /** The facts each check sent last on this stream: agents send them when they change. */
-  readonly #facts = new Map<string, Facts>();
+  readonly observations = new ObservationReader();
   #hasWork = false;
   #hasMembers = false;
   #acknowledge: number | null = null;
@@ -83,19 +82,6 @@ export class AgentConnection {
       else yield message;
     }
     throw this.ended.reason;
-  }
-
-  /** Fills in facts that did not change since the check's last report on this stream. */
-  withFacts(report: ObservationReport): ObservationReport {
-    const { observation } = report;
-    if (observation.outcome !== "passed" && observation.outcome !== "degraded") return report;
-    const key = `${nodeKey(report.node)}#${report.check}`;
-    if (observation.facts !== undefined) {
-      this.#facts.set(key, observation.facts);
-      return report;
-    }
-    const facts = this.#facts.get(key);
-    return facts === undefined ? report : { ...report, observation: { ...observation, facts } };
   }
 
   /** The most urgent first: a proxy's new configuration, a doubt, the work, the receipt. */

@@ -11,7 +11,6 @@ import type { Bundle } from "../../common/model/delivery.js";
 import type { NodeKey, NodeRef } from "../../common/model/node.js";
 import { nodeKey } from "../../common/model/node.js";
 import { decodeOutcome } from "../../common/wire/bundle.js";
-import { decodeReport } from "../../common/wire/observation.js";
 import { fromDuration, fromUint64, invalid, toUint64 } from "../../common/wire/values.js";
 import type { AppliedEntry, Replica } from "../replica.js";
 import { Admission } from "./admission.js";
@@ -361,11 +360,12 @@ class StreamFleet implements FleetServer {
 
   #takeBatch(agent: FleetAgent, connection: AgentConnection, batch: ObservationBatch, nowMs: number): void {
     const sequence = fromUint64(batch.sequence, "a batch's sequence number");
+    // Read in any case: what it says may be repeated.
+    const reports = connection.observations.read(batch, nowMs);
     // Sent again because our receipt was on its way when the last stream broke.
     if (sequence <= agent.lastSequence) return;
     const missing = sequence - agent.lastSequence - 1;
     if (missing > 0) this.#logger.warn("agent.batches_dropped", { agent: agent.hello.id, batches: missing });
-    const reports = batch.observations.map((wire) => connection.withFacts(decodeReport(wire, nowMs)));
     agent.lastSequence = sequence;
     agent.unacknowledged += reports.length;
     if (agent.unacknowledged >= this.#tuning.acknowledgeEvery) this.#acknowledge(agent, connection);

@@ -1,10 +1,12 @@
 import assert from "node:assert/strict";
+import { readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Check } from "../../checks/check.js";
 import { createExecCheck } from "../../checks/exec.js";
+import { afterTwoTurns } from "../../checks/schedule/late-judge.js";
 import type { Observation } from "../../common/model/observation.js";
 import { atEnd, temporaryFolder } from "../support/at-end.js";
 import { checkContext, runOnce, summary } from "../support/check-context.js";
@@ -113,6 +115,40 @@ test("a daemon that the command leaves behind with its output open does not hold
   assert.equal(summary(seen), "passed");
   assert.ok(seen.latencyMs < 1_000, `took ${seen.latencyMs} ms`);
 });
+
+test(
+  "a command that ended while we did not run is no timeout, whoever still holds its output open",
+  { skip: process.platform !== "linux" },
+  async (t) => {
+    for (const rest of ["echo out; echo err >&2", "sleep 30 & echo $! > $DIR/daemon"]) {
+      const DIR = await temporary(t);
+      const abort = new AbortController();
+      const waiting = `echo $$ > $DIR/pid; while [ ! -e $DIR/go ]; do sleep 0.01; done`;
+      const seen = script(t, `${waiting}; ${rest}`, { env: { DIR } }).run(abort.signal);
+      const pid = await pidFrom(join(DIR, "pid"));
+
+      writeFileSync(join(DIR, "go"), "");
+      stallUntilEnded(pid);
+      // Its timeout has passed meanwhile: this is when the schedule believes one.
+      afterTwoTurns(() => abort.abort());
+
+      assert.equal(summary(await seen), "passed", rest);
+      if (rest.includes("daemon")) process.kill(await pidFrom(join(DIR, "daemon")), "SIGKILL");
+    }
+  },
+);
+
+/** Waits for the end of a child of ours while our event loop, which would collect it, does not run. */
+function stallUntilEnded(pid: number): void {
+  const isZombie = (): boolean => /^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  const deadline = performance.now() + 5_000;
+  let hasEnded = false;
+  while (!hasEnded && performance.now() < deadline) {
+    hasEnded = isZombie();
+    // The signal that tells us of it may be a moment behind.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
+  }
+}
 
 test("what cannot be started is inconclusive and says why", async (t) => {
   const missing = await runOnce(command(t, ["/no/such/program"]));

@@ -147,7 +147,7 @@ for (const retries of [0, 1]) {
     assert.ok(identify(shell) !== null, "nobody has ended the command yet");
     const run = await endedRun(await again());
 
-    assert.equal(identify(shell), null);
+    await until(() => identify(shell) === null, "the command has ended", PATIENCE_MS);
     assert.equal(run.attempts, retries + 1);
     assert.equal(run.outcome, retries === 0 ? "failed" : "succeeded");
     assert.equal(begun().length, retries + 1);

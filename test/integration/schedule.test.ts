@@ -16,6 +16,7 @@ import type { Observation, ObservationReport } from "../../common/model/observat
 import { seededRandom } from "../../common/random.js";
 import { fakeCheckConfig } from "../support/fake-service.js";
 import { freePort } from "../support/free-port.js";
+import { lineCheck, openLines, type Line } from "../support/lines.js";
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -265,63 +266,87 @@ test("a stopped process fails three times in a row about 1.25 s after the first 
   }
 });
 
+/** Doubt would stretch the timeouts beyond the stalls, and chance would take the looks out of step. */
+const UNSTRETCHED = {
+  random: () => 0.5,
+  selfDoubtRules: { ...SELF_DOUBT_DEFAULTS, loopDelayMs: Infinity },
+} as const;
+
+/** By this much a timeout may pass late: one slot of the wheel, and a little. Milliseconds. */
+const LATENESS_MS = 14;
+
+const isSlow = ({ report: { observation } }: Observed): boolean =>
+  observation.outcome === "passed" &&
+  (observation.warnings ?? []).some((words) => words.startsWith("slow: answered after"));
+
 test("an observer that stalls while 300 replies wait believes no timeout", async () => {
-  const port = await freePort();
-  await start(ECHO, port);
   const checks = Array.from({ length: 300 }, (_, index) =>
-    fakeCheckConfig({ id: `echo-${index}`, everyMs: 300, timeoutMs: 50, fall: 1 }),
+    fakeCheckConfig({ id: String(index), everyMs: 300, timeoutMs: 50, fall: 1 }),
   );
-  let isStalling = false;
-  let runs = 0;
-  const createCheck = (context: CheckContext): Check => {
-    const check = echoCheck(context);
-    return {
-      close: () => check.close(),
-      run: (signal) => {
-        const result = check.run(signal);
-        runs += 1;
-        // The replies arrive, and the timeouts pass, while we do not run.
-        if (isStalling && runs === 300) stall(70);
-        return result;
-      },
-    };
+  const { lines, close } = await openLines(checks.length);
+  cleanups.push(close);
+  const asked: Line[] = [];
+  const looks = {
+    aborted: 0,
+    onAsked: (line: Line) => {
+      // Timers follow an immediate before anything is read: they find each timeout passed and each reply unread.
+      if (asked.push(line) === 1)
+        setImmediate(() => {
+          for (const { far } of asked.splice(0)) far.write(".");
+          stall(50 + LATENESS_MS);
+        });
+    },
   };
-  const { seen } = watch([{ ...nodeAt(`127.0.0.1:${port}`), checks }], {
-    createCheck,
-    random: () => 0.5,
-    // Doubt would stretch the timeouts beyond the stalls.
-    selfDoubtRules: { ...SELF_DOUBT_DEFAULTS, loopDelayMs: Infinity },
+  const { seen } = watch([{ ...nodeAt("127.0.0.1:1"), checks }], {
+    ...UNSTRETCHED,
+    createCheck: ({ config }) => lineCheck(lines[Number(config.id)] as Line, "data", looks),
   });
-  await until(
-    () => new Set(seen.map(({ report }) => report.check)).size === 300,
-    10_000,
-    "every check passed once",
-  );
-  await until(
-    () => seen.slice(-300).every(({ report }) => report.observation.outcome === "passed"),
-    5_000,
-    "all pass",
-  );
 
-  isStalling = true;
-  seen.length = 0;
-  const isLate = ({ report: { observation } }: Observed): boolean =>
-    observation.outcome === "passed" &&
-    (observation.warnings ?? []).some((words) => words.startsWith("slow"));
-  // Not every stall falls between a reply's arrival and its being read: go on until enough have.
-  const deadlineMs = performance.now() + 60_000;
-  for (let round = 1; seen.filter(isLate).length < 300 && performance.now() < deadlineMs; round++) {
-    runs = 0;
-    const before = seen.length;
-    // After a whole interval all checks are due, and asked in one turn.
-    stall(350);
-    await until(() => seen.length >= before + 300, 10_000, `round ${round}`);
-  }
+  const passed = (): Observed[] => seen.filter(({ report }) => report.observation.outcome === "passed");
+  await until(() => passed().length >= 1_500, 20_000, "five rounds of replies");
 
-  const failed = seen.filter(({ report }) => report.observation.outcome === "failed");
-  assert.equal(failed.length, 0, `${failed.length} false timeouts of ${seen.length}`);
-  const late = seen.filter(isLate).length;
-  assert.ok(late >= 300, `only ${late} replies waited past their timeout`);
+  assert.equal(looks.aborted, 0, "replies that lay in their sockets were given up");
+  assert.ok(seen.every(({ report }) => report.observation.outcome !== "failed"));
+  const early = passed().filter((each) => !isSlow(each)).length;
+  assert.equal(early, 0, `${early} of ${passed().length} replies were read before their timeout passed`);
+});
+
+test("a timeout that passes while another is judged waits for the end of its reply as long", async () => {
+  const timeoutsMs = [50, 300];
+  const { lines, close } = await openLines(timeoutsMs.length);
+  cleanups.push(close);
+  let asked = 0;
+  const looks = {
+    aborted: 0,
+    onAsked: () => {
+      if (++asked !== lines.length) return;
+      const startedMs = performance.now();
+      const answer = (index: number): void => {
+        lines[index]?.far.end("the answer");
+        stall(startedMs + (timeoutsMs[index] ?? NaN) + LATENESS_MS - performance.now());
+      };
+      // Between the two immediates the first timeout passes, after them the second.
+      setImmediate(() => {
+        setImmediate(() => answer(1));
+        answer(0);
+      });
+    },
+  };
+  const checks = timeoutsMs.map((timeoutMs, index) =>
+    fakeCheckConfig({ id: String(index), timeoutMs, fall: 1 }),
+  );
+  let assignedMs: number | null = performance.now();
+  const { seen } = watch([{ ...nodeAt("127.0.0.1:1"), checks }], {
+    ...UNSTRETCHED,
+    // Assigned at one moment, both looks begin at one moment.
+    clock: { ...systemClock, monotonicMs: () => assignedMs ?? performance.now() },
+    createCheck: ({ config }) => lineCheck(lines[Number(config.id)] as Line, "end", looks),
+  });
+  assignedMs = null;
+
+  await until(() => seen.filter(isSlow).length + looks.aborted >= lines.length, 10_000, "both replies");
+
+  assert.equal(looks.aborted, 0, "a reply that lay in its socket was given up");
 });
 
 function stall(durationMs: number): void {

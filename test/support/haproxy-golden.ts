@@ -20,7 +20,7 @@ const states = [
 export const goldenViews: Readonly<Record<string, BalancerView>> = {
   "http-states": viewOf(
     haproxyConfig({
-      target: proxyTarget({ path: "/etc/haproxy/haproxy.cfg", statsSocket: "/run/haproxy/admin.sock" }),
+      target: proxyTarget({ path: "/etc/haproxy/haproxy.cfg", statsSocket: "/run/haproxy/the admin.sock" }),
       frontends: { web: { bind: ["127.0.0.1:18080"], options: ["http-request set-header X-Front 1"] } },
       globalOptions: ["maxconn 2000"],
       defaultsOptions: ["log global"],

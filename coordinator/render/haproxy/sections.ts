@@ -1,4 +1,5 @@
 import type { HaproxyConfig } from "../../../common/config/model.js";
+import { haproxyWord } from "../../../common/haproxy-word.js";
 import { GENERATION_VARIABLE, markerOf } from "../../../common/model/generation.js";
 
 /** The sections of a whole file that do not depend on nodes. Lines are without their newline. */
@@ -9,7 +10,7 @@ export function globalSection(balancer: HaproxyConfig): readonly string[] {
   const isDeclared = balancer.globalOptions.some((line) => /^\s*stats\s+socket\s/.test(line));
   // Admin level: state changes go through it. expose-fd: a reload by signal takes the listeners over.
   if (socket !== null && !isDeclared) {
-    lines.push(`  stats socket ${socket} mode 600 level admin expose-fd listeners`);
+    lines.push(`  stats socket ${haproxyWord(socket)} mode 600 level admin expose-fd listeners`);
   }
   lines.push(...indented(balancer.globalOptions), "");
   return lines;

@@ -285,6 +285,13 @@ export declare type ObservationBatch = Message<"clusterduck.v1.ObservationBatch"
    * @generated from field: uint64 dropped = 3;
    */
   dropped: bigint;
+
+  /**
+   * Made before the observations of this batch.
+   *
+   * @generated from field: clusterduck.v1.Repeats repeats = 4;
+   */
+  repeats?: Repeats | undefined;
 };
 
 /**
@@ -292,6 +299,41 @@ export declare type ObservationBatch = Message<"clusterduck.v1.ObservationBatch"
  * Use `create(ObservationBatchSchema)` to create a new message.
  */
 export declare const ObservationBatchSchema: GenMessage<ObservationBatch>;
+
+/**
+ * Observations that say again what was said on this stream before; parallel lists, one entry for each.
+ *
+ * @generated from message clusterduck.v1.Repeats
+ */
+export declare type Repeats = Message<"clusterduck.v1.Repeats"> & {
+  /**
+   * The number that the observation was given.
+   *
+   * @generated from field: repeated uint32 numbers = 1;
+   */
+  numbers: number[];
+
+  /**
+   * @generated from field: repeated float latency_ms = 2;
+   */
+  latencyMs: number[];
+
+  /**
+   * @generated from field: repeated float age_ms = 3;
+   */
+  ageMs: number[];
+
+  /**
+   * @generated from field: repeated uint32 consecutive = 4;
+   */
+  consecutive: number[];
+};
+
+/**
+ * Describes the message clusterduck.v1.Repeats.
+ * Use `create(RepeatsSchema)` to create a new message.
+ */
+export declare const RepeatsSchema: GenMessage<Repeats>;
 
 /**
  * @generated from message clusterduck.v1.Heartbeat

@@ -109,7 +109,7 @@ export declare type Observation = Message<"clusterduck.v1.Observation"> & {
   processExited: boolean;
 
   /**
-   * Facts that the check collected; sent when they change.
+   * Facts that the check collected.
    *
    * @generated from field: map<string, string> attributes = 11;
    */
@@ -126,6 +126,13 @@ export declare type Observation = Message<"clusterduck.v1.Observation"> & {
    * @generated from field: bool is_doubt = 13;
    */
   isDoubt: boolean;
+
+  /**
+   * Names this check of this node in repeats on the same stream; 0: this is not repeated.
+   *
+   * @generated from field: uint32 number = 14;
+   */
+  number: number;
 };
 
 /**
