@@ -259,6 +259,43 @@ test("without a majority nothing is decided and everybody is told why; recover-q
   assert.match(left.out, /10\.0\.0\.1:80/);
 });
 
+test("a tier that lost every data directory goes on from a saved snapshot, on one, which others then join", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML });
+  await tier.settled();
+  assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
+  const file = join(tier.folder, "saved.snapshot");
+  const saved = await tier.duckctl("snapshot", "save", file);
+  assert.equal(saved.code, 0, saved.err);
+  for (const member of tier.members) {
+    await member.program().kill();
+    await rm(join(member.folder, "data"), { recursive: true, maxRetries: 20 });
+  }
+  const first = tier.of("c1");
+
+  const inspected = runProgram("duck-coordinator", ["snapshot", "verify", file]);
+  assert.equal(await inspected.ended, 0, inspected.text());
+  const restored = command(t, first, "snapshot", "restore", file);
+  assert.equal(await restored.ended, 0, restored.text());
+  await first.start();
+  await eventually(
+    "it decides alone",
+    async () => (await tier.ask("c1", "nodes", "add", "web", "10.0.0.2:80", "--if-absent")).code === 0,
+  );
+
+  const nodes = await tier.ask("c1", "nodes", "list", "-o", "name");
+  assert.equal(nodes.out, "web/10.0.0.1:80\nweb/10.0.0.2:80\n");
+  const added = await tier.ask("c1", "coordinators", "add", "c4", "-o", "name");
+  assert.equal(added.code, 0, added.err);
+  const fourth = await tier.prepare("c4");
+  const joined = command(t, fourth, "join", first.raft, "--token", added.out.trim());
+  assert.equal(await joined.ended, 0, joined.text());
+  await fourth.start();
+  await eventually("both vote", async () => {
+    const rows = await rowsOf(tier);
+    return rows.length === 2 && rows.every(({ role }) => role !== "learner");
+  });
+});
+
 function command(
   t: Parameters<typeof startCoordinatorTier>[0],
   member: TierProcess,
