@@ -7,7 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Ballot, NodeRef } from "./model_pb.js";
-import type { PassphraseChallengeSchema, PassphraseConfirmation, PassphraseProof } from "./passphrase_pb.js";
+import type { PassphraseConfirmation, PassphraseProof } from "./passphrase_pb.js";
 
 /**
  * Describes the file clusterduck/v1/tier.proto.
@@ -465,6 +465,26 @@ export declare type ChallengeRequest = Message<"clusterduck.v1.ChallengeRequest"
 export declare const ChallengeRequestSchema: GenMessage<ChallengeRequest>;
 
 /**
+ * It answers one proof, and only for a while.
+ *
+ * @generated from message clusterduck.v1.ChallengeResponse
+ */
+export declare type ChallengeResponse = Message<"clusterduck.v1.ChallengeResponse"> & {
+  /**
+   * Empty: this coordinator has no passphrase.
+   *
+   * @generated from field: bytes nonce = 1;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message clusterduck.v1.ChallengeResponse.
+ * Use `create(ChallengeResponseSchema)` to create a new message.
+ */
+export declare const ChallengeResponseSchema: GenMessage<ChallengeResponse>;
+
+/**
  * @generated from message clusterduck.v1.JoinRequest
  */
 export declare type JoinRequest = Message<"clusterduck.v1.JoinRequest"> & {
@@ -577,7 +597,7 @@ export declare const TierService: GenService<{
   challenge: {
     methodKind: "unary";
     input: typeof ChallengeRequestSchema;
-    output: typeof PassphraseChallengeSchema;
+    output: typeof ChallengeResponseSchema;
   },
   /**
    * A new coordinator asks to become a member. Any member passes it on to the leader.
