@@ -75,7 +75,8 @@ function reasonOf(message: string): string {
   if (/Name resolution failed|ENOTFOUND|EAI_AGAIN/.test(message)) return "the host's name is not known";
   if (/ENOENT/.test(message)) return "there is no such socket";
   if (/EACCES|EPERM/.test(message)) return "permission denied";
-  if (/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH/.test(message)) return "the host does not answer";
+  if (/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|no connection within/.test(message))
+    return "the host does not answer";
   if (/ECONNRESET|Protocol error|PROTOCOL_ERROR|HPE_|closed/i.test(message))
     return "what listens there does not speak gRPC";
   return "";

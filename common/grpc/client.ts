@@ -5,6 +5,8 @@ import type { DescMessage, DescMethod, DescService, Message } from "@bufbuild/pr
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ClusterduckError } from "../errors.js";
 import type { TlsSource } from "../tls/source.js";
+import { PatientChannel } from "./patient-channel.js";
+import { noConnectionWithin } from "./unsent.js";
 import { explainPlain, explainTls, tlsChannel } from "./tls-channel.js";
 import type { CallOptions, ServiceClient } from "./service.js";
 import { asBuffer, asBytes, methodPath, quietenGrpc } from "./service.js";
@@ -16,6 +18,8 @@ export type GrpcClientOptions = {
   readonly messageBytesMax?: number;
   /** A connection without traffic is asked whether it lives after this long, milliseconds. Default: 10 s. */
   readonly keepaliveMs?: number;
+  /** Calls that have waited this long for a connection fail, and the next one begins anew, milliseconds. Default: 5 s. */
+  readonly connectMs?: number;
   /** Null or left out: without TLS. */
   readonly tls?: TlsSource | null;
 };
@@ -29,6 +33,10 @@ export type GrpcClient<S extends DescService> = {
 
 const MESSAGE_BYTES_MAX = 16 * 1024 * 1024;
 const KEEPALIVE_MS = 10_000;
+/** A handshake between hosts that have much else to do takes a second or two. */
+const CONNECT_MS = 5_000;
+/** How gRPC fails the calls of a client that is closed before there was a connection. */
+const NEVER_CONNECTED = /Channel closed before call started/;
 
 /**
  * A typed client of one service. It connects at the first call; a call to an address where nobody listens
@@ -44,8 +52,9 @@ export function createGrpcClient<S extends DescService>(
   quietenGrpc();
   const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
   const tls = options.tls ?? null;
-  const channel = tls === null ? null : tlsChannel(address, tls);
-  const client = new Client(address, channel?.credentials ?? credentials.createInsecure(), {
+  const connectMs = options.connectMs ?? CONNECT_MS;
+  const channel = tls === null ? null : tlsChannel(address, tls, connectMs);
+  const channelOptions = {
     ...channel?.options,
     "grpc.max_receive_message_length": options.messageBytesMax ?? MESSAGE_BYTES_MAX,
     "grpc.max_send_message_length": -1,
@@ -58,19 +67,29 @@ export function createGrpcClient<S extends DescService>(
     "grpc.enable_channelz": 0,
     // Close must end the connection, even when another client has the same address.
     "grpc.use_local_subchannel_pool": 1,
-  });
+  };
+  const make = (): Client =>
+    new Client(address, channel?.credentials ?? credentials.createInsecure(), channelOptions);
+  const connection = new PatientChannel(make, connectMs);
   const peer: Peer = {
     address,
     errorOf: (thrown) => {
+      if (thrown instanceof Error && NEVER_CONNECTED.test(thrown.message)) {
+        return new ClusterduckError(
+          "UNREACHABLE",
+          `Cannot reach ${address}: ${noConnectionWithin(connectMs)}`,
+          { cause: thrown },
+        );
+      }
       const error = errorFromStatus(thrown, address);
       return tls === null ? explainPlain(error, address) : explainTls(error, address, tls);
     },
   };
-  const callers = desc.methods.map((method) => [method.localName, caller(client, method, peer)]);
+  const callers = desc.methods.map((method) => [method.localName, caller(connection, method, peer)]);
   return {
     call: Object.fromEntries(callers) as ServiceClient<S>,
     serverFingerprint: () => channel?.serverFingerprint() ?? "",
-    close: () => client.close(),
+    close: () => connection.close(),
   };
 }
 
@@ -83,33 +102,32 @@ type Peer = {
   readonly errorOf: (thrown: unknown) => ClusterduckError;
 };
 
-function caller(client: Client, method: DescMethod, peer: Peer): unknown {
+function caller(connection: PatientChannel, method: DescMethod, peer: Peer): unknown {
   const path = methodPath(method);
   switch (method.methodKind) {
     case "unary":
-      return (request: Init, options: CallOptions = {}) => callUnary(client, method, peer, request, options);
+      return (request: Init, options: CallOptions = {}) =>
+        callUnary(connection.client(), method, peer, request, options);
     case "server_streaming":
       return (request: Init, options: CallOptions = {}) =>
         answersOf(method, peer, options, () =>
-          client.makeServerStreamRequest(
-            path,
-            asBuffer,
-            asBytes,
-            encode(method.input, request),
-            new Metadata(),
-            deadlineOf(options),
-          ),
+          connection
+            .client()
+            .makeServerStreamRequest(
+              path,
+              asBuffer,
+              asBytes,
+              encode(method.input, request),
+              new Metadata(),
+              deadlineOf(options),
+            ),
         );
     case "bidi_streaming":
       return (requests: AsyncIterable<Init>, options: CallOptions = {}) =>
         answersOf(method, peer, options, () => {
-          const call = client.makeBidiStreamRequest(
-            path,
-            asBuffer,
-            asBytes,
-            new Metadata(),
-            deadlineOf(options),
-          );
+          const call = connection
+            .client()
+            .makeBidiStreamRequest(path, asBuffer, asBytes, new Metadata(), deadlineOf(options));
           void writeAll(call, method, requests);
           return call;
         });

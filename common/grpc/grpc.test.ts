@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { Client, Metadata, credentials, status } from "@grpc/grpc-js";
 import { create } from "@bufbuild/protobuf";
 import { AgentService } from "../../proto/gen/clusterduck/v1/agent_pb.js";
@@ -15,18 +16,19 @@ import { createGrpcClient } from "./client.js";
 import { createGrpcServer } from "./server.js";
 import type { CallContext, ServiceHandlers } from "./service.js";
 import { bindService } from "./service.js";
+import { isUnsent } from "./unsent.js";
 
 type ControlHandlers = ServiceHandlers<typeof ControlService>;
 
 const LOOPBACK = { host: "127.0.0.1", port: 0 };
 
-async function startControl(t: TestContext, handlers: Partial<ControlHandlers>) {
+async function startControl(t: TestContext, handlers: Partial<ControlHandlers>, listen = LOOPBACK) {
   const refuse = async () => {
     throw new ClusterduckError("NOT_FOUND", "Not part of this test");
   };
   const all = Object.fromEntries(ControlService.methods.map(({ localName }) => [localName, refuse]));
   const service = bindService(ControlService, { ...all, ...handlers } as ControlHandlers);
-  const server = await createGrpcServer({ listen: LOOPBACK, logger: silentLogger, services: [service] });
+  const server = await createGrpcServer({ listen, logger: silentLogger, services: [service] });
   const client = createGrpcClient(ControlService, server.address);
   t.after(async () => {
     client.close();
@@ -254,3 +256,90 @@ function withResolvers(): { readonly promise: Promise<void>; readonly resolve: (
   const promise = new Promise<void>((done) => (resolve = done));
   return { promise, resolve: () => resolve() };
 }
+
+/** Passes each connection on to a port of this host; null: it is taken, and nothing comes of it. */
+async function startRelay(t: TestContext, choosePort: () => number | null): Promise<number> {
+  const sockets = new Set<Socket>();
+  const relay = createServer((socket) => {
+    const port = choosePort();
+    const onward = port === null ? null : connect(port, "127.0.0.1");
+    if (onward !== null) socket.pipe(onward).pipe(socket);
+    for (const each of onward === null ? [socket] : [socket, onward]) {
+      sockets.add(each);
+      each.on("error", () => undefined);
+    }
+  });
+  relay.listen(0, "127.0.0.1");
+  await once(relay, "listening");
+  t.after(() => {
+    for (const socket of sockets) socket.destroy();
+    relay.close();
+  });
+  return (relay.address() as AddressInfo).port;
+}
+
+test("a call to a host that takes connections and never speaks fails as one that was certainly not sent", async (t) => {
+  const port = await startRelay(t, () => null);
+  const client = createGrpcClient(ControlService, `127.0.0.1:${port}`, { connectMs: 200 });
+  t.after(() => client.close());
+
+  const thrown = await client.call.removeNode({}, { timeoutMs: 20_000 }).then(
+    () => null,
+    (error: unknown) => error,
+  );
+
+  assert.ok(thrown instanceof ClusterduckError);
+  assert.equal(thrown.code, "UNREACHABLE");
+  assert.match(thrown.message, /no connection within 200 ms/);
+  assert.ok(isUnsent(thrown));
+});
+
+test("a client whose connection is stuck makes another one", async (t) => {
+  const { server } = await startControl(t, { removeNode: async () => ({ index: 7n }) });
+  // The first connection leads nowhere, as one that was begun while the network was down.
+  let connections = 0;
+  const port = await startRelay(t, () => (++connections === 1 ? null : server.port));
+  const client = createGrpcClient(ControlService, `127.0.0.1:${port}`, { connectMs: 300 });
+  t.after(() => client.close());
+
+  await assert.rejects(client.call.removeNode({}));
+  const answer = await client.call.removeNode({}, { timeoutMs: 10_000 });
+
+  assert.equal(answer.index, 7n);
+});
+
+test("however long nobody listened, whoever does is reached soon", async (t) => {
+  const { server: first } = await startControl(t, {});
+  const { address, port } = first;
+  await first.close(0);
+  const client = createGrpcClient(ControlService, address, { connectMs: 300 });
+  t.after(() => client.close());
+  const isReached = (): Promise<boolean> =>
+    client.call.removeNode({}, { timeoutMs: 5_000 }).then(
+      () => true,
+      (thrown: unknown) => thrown instanceof ClusterduckError && thrown.code === "NOT_FOUND",
+    );
+  // Long enough for gRPC to wait for seconds between its own attempts.
+  const untilMs = performance.now() + 4_500;
+  while (performance.now() < untilMs) {
+    assert.equal(await isReached(), false);
+    await delay(20);
+  }
+  await startControl(t, {}, { ...LOOPBACK, port });
+
+  const backMs = performance.now();
+  while (!(await isReached())) await delay(20);
+
+  const waitedMs = performance.now() - backMs;
+  assert.ok(waitedMs < 1_000, `it took ${Math.round(waitedMs)} ms`);
+});
+
+test("an error of a connection that was there does not mean that nothing was sent", () => {
+  const unsent = ["connect EHOSTUNREACH 10.0.0.1:7400", "Name resolution failed for target dns:nowhere"];
+  const unknown = ["read EHOSTUNREACH", "read ECONNRESET", "Connection dropped"];
+  const isSaidUnsent = (words: string): boolean =>
+    isUnsent(new ClusterduckError("UNREACHABLE", `Cannot reach 10.0.0.1:7400: ${words}`));
+
+  assert.deepEqual(unsent.filter(isSaidUnsent), unsent);
+  assert.deepEqual(unknown.filter(isSaidUnsent), []);
+});

@@ -12,10 +12,14 @@ import { nameOf } from "../tls/material.js";
 import type { TlsSource } from "../tls/source.js";
 import { RENEW, complaintOfTime, issueCommand } from "../tls/words.js";
 
-/** What a gRPC client connects with: at every connection the certificates that are the newest then. */
+/**
+ * What a gRPC client connects with: at every connection the certificates that are the newest then.
+ * @param handshakeMs a peer that takes longer to shake hands stands still, and its connection is closed.
+ */
 export function tlsChannel(
   address: string,
   tls: TlsSource,
+  handshakeMs: number,
 ): {
   readonly credentials: ChannelCredentials;
   readonly options: ChannelOptions;
@@ -25,17 +29,38 @@ export function tlsChannel(
   const host = hostOf(address);
   const provider = certificateProvider(tls);
   let seen = "";
+  const credentials = experimental.createCertificateProviderChannelCredentials(provider, provider, {
+    checkServerIdentity: (_name, certificate) => {
+      seen = readCertificate(new X509Certificate(certificate.raw)).fingerprint;
+      return serverProblem(host, certificate, tls);
+    },
+  });
   return {
-    credentials: experimental.createCertificateProviderChannelCredentials(provider, provider, {
-      checkServerIdentity: (_name, certificate) => {
-        seen = readCertificate(new X509Certificate(certificate.raw)).fingerprint;
-        return serverProblem(host, certificate, tls);
-      },
-    }),
+    credentials: withinHandshakeTime(credentials, handshakeMs),
     // SNI knows no IP addresses (RFC 6066), and Node warns of them: any name will do, we compare names ourselves.
     options: { "grpc.ssl_target_name_override": isIP(host) === 0 ? host : "clusterduck" },
     serverFingerprint: () => seen,
   };
+}
+
+/** gRPC itself leaves a connection open whose handshake never ends, also when its client is closed. */
+function withinHandshakeTime(credentials: ChannelCredentials, handshakeMs: number): ChannelCredentials {
+  const createConnector = credentials._createSecureConnector.bind(credentials);
+  credentials._createSecureConnector = (...wanted) => {
+    const connector = createConnector(...wanted);
+    const connect = connector.connect.bind(connector);
+    connector.connect = async (socket) => {
+      const timer = setTimeout(() => socket.destroy(), handshakeMs);
+      timer.unref();
+      try {
+        return await connect(socket);
+      } finally {
+        clearTimeout(timer);
+      }
+    };
+    return connector;
+  };
+  return credentials;
 }
 
 type Provider = Parameters<typeof experimental.createCertificateProviderChannelCredentials>[0];

@@ -112,7 +112,8 @@ export class Clients {
     const value = `${client}.${number}`;
     const chance = random();
     if (chance < 0.08) return this.#grow(control, client, number);
-    if (chance < 0.11) return this.#bulk(control, client);
+    // More than its segments hold, while one of the members has no room for another.
+    if (chance < (this.#options.tier.smallDisk.isFull ? 0.5 : 0.1)) return this.#bulk(control, client);
     const window = windowOf(Math.min(this.nowMs, this.#options.durationMs));
     const registers = registersOf(window);
     const register = registers[Math.floor(random() * registers.length)] as Register;

@@ -2,6 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { createTierClient } from "../../cli/tier-client.js";
 import type { TierClient } from "../../cli/tier-client.js";
 import { createNetwork } from "../support/netns.js";
@@ -148,6 +149,7 @@ export class DistantMember {
   readonly troubles: string[] = [];
   /** Starts that ended with a word about the full disk. */
   refusals = 0;
+  readonly #programs: RunningProgram[] = [];
   #program: RunningProgram | null = null;
   #isWanted = false;
 
@@ -166,6 +168,7 @@ export class DistantMember {
     const { file, before } = this.#options;
     const program = runProgram("duck-coordinator", ["-c", file], process.env, before);
     this.#program = program;
+    this.#programs.push(program);
     this.#isWanted = true;
     void program.ended.then((code) => {
       if (this.#program !== program) return;
@@ -179,6 +182,14 @@ export class DistantMember {
       const last = program.events.slice(-5).map((line) => JSON.stringify(line));
       this.troubles.push(`${this.id} ended with ${code}:\n${program.text()}${last.join("\n")}`);
     });
+  }
+
+  /** Resolves when it works, or does not within `limitMs`: a busy machine takes its time. */
+  async started(limitMs: number): Promise<void> {
+    const deadlineMs = performance.now() + limitMs;
+    const isUp = (): boolean =>
+      this.#program?.events.some(({ event }) => event === "coordinator.started") === true;
+    while (this.isRunning && !isUp() && performance.now() < deadlineMs) await delay(50);
   }
 
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
@@ -201,8 +212,21 @@ export class DistantMember {
     return (await program?.ended) ?? null;
   }
 
-  eventsOf(...names: readonly string[]): readonly string[] {
-    const lines = this.#program?.events ?? [];
-    return lines.filter(({ event }) => names.includes(event)).map((line) => JSON.stringify(line));
+  /** All that its processes have said, oldest first, as lines. */
+  words(): string {
+    return this.#programs
+      .map(({ pid, events, text }) => {
+        const lines = events.map((line) => `${JSON.stringify(line)}\n`);
+        return `process ${pid}\n${text()}${lines.join("")}`;
+      })
+      .join("");
+  }
+
+  /** How often its processes have told this. */
+  count(event: string): number {
+    return this.#programs.reduce(
+      (sum, { events }) => sum + events.filter((line) => line.event === event).length,
+      0,
+    );
   }
 }

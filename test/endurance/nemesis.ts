@@ -101,6 +101,7 @@ const HOSTS = {
       victim.launch();
       await wait(strike, strike.random() * 1_500);
     }
+    await started(strike.tier.members);
   },
   /** The power of the whole site. */
   killAll: (strike) => kill({ ...strike, lastsMs: strike.lastsMs / 4 }, strike.tier.members),
@@ -119,6 +120,7 @@ const HOSTS = {
     await wait(strike, strike.lastsMs);
     smallDisk.free();
     onSmallDisk.launch();
+    await started([onSmallDisk]);
   },
 } satisfies Record<string, Fault>;
 
@@ -134,6 +136,7 @@ export type NemesisOptions = {
 };
 
 const LASTS_MS = { least: 1_000, more: 6_000 };
+const STARTS_WITHIN_MS = 20_000;
 const PAUSE_MS = { least: 500, more: 4_000 };
 
 /** Strikes until the time is over; all is well again when this resolves. */
@@ -180,6 +183,12 @@ async function kill(strike: Strike, members: readonly DistantMember[]): Promise<
   await Promise.all(members.map((member) => member.kill()));
   await wait(strike, strike.lastsMs);
   for (const member of members) member.launch();
+  await started(members);
+}
+
+/** Killing those that are only just starting, again and again, says little of how a tier comes back. */
+async function started(members: readonly DistantMember[]): Promise<void> {
+  await Promise.all(members.map((member) => member.started(STARTS_WITHIN_MS)));
 }
 
 /** Each way between members of the one and of the other group. */

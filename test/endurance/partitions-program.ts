@@ -2,7 +2,7 @@
  * Five coordinators in network namespaces of their own under faults for as long as you like, as root:
  * SEED=7 SECONDS=600 node --import tsx test/endurance/partitions-program.ts
  * Prints the seed and each fault as it strikes, then one line of JSON. HISTORY=FILE keeps what the clients saw,
- * for other checkers. Exit 1: something was found; 2: there can be no namespaces here.
+ * for other checkers; LOGS=FOLDER what the coordinators logged. Exit 1: something was found; 2: there can be no namespaces here.
  */
 import { namespacesProblem } from "../support/netns.js";
 import { runUnderFaults, RunFailure } from "./run.js";
@@ -25,6 +25,7 @@ async function main(): Promise<number> {
       durationMs: seconds * 1000,
       tell: (line) => process.stdout.write(`${line}\n`),
       historyFile: process.env["HISTORY"],
+      logFolder: process.env["LOGS"],
     });
     process.stdout.write(`${JSON.stringify(report)}\n`);
     return 0;

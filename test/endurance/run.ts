@@ -1,5 +1,6 @@
 /** A tier under faults and under load, and what must be true of it in the end. */
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { seededRandom } from "../../common/random.js";
 import { decodeSnapshot } from "../../coordinator/log/storage/snapshot-file.js";
@@ -20,6 +21,8 @@ export type RunOptions = {
   readonly tell: (line: string) => void;
   /** Keep the history here, as lines of JSON. */
   readonly historyFile?: string | undefined;
+  /** Keep what the coordinators logged in this folder, which exists. */
+  readonly logFolder?: string | undefined;
 };
 
 export type RunReport = {
@@ -34,7 +37,8 @@ export type RunReport = {
   /** From the end of the last fault until every coordinator had taken a write, and until all had everything. */
   readonly takenByAllMs: number;
   readonly caughtUpMs: number;
-  /** Starts that were refused for want of space. */
+  /** How often a member stopped taking entries for want of space, and starts that were refused for it. */
+  readonly fullDisks: number;
   readonly refusedStarts: number;
   readonly snapshots: number;
   readonly comparedEntries: number;
@@ -96,6 +100,7 @@ export async function runUnderFaults(options: RunOptions): Promise<RunReport> {
       longestGapMs: Math.round(toMs - fromMs),
       takenByAllMs: Math.round(takenByAllMs),
       caughtUpMs: Math.round(caughtUpMs),
+      fullDisks: tier.onSmallDisk.count("raft.disk_full"),
       refusedStarts: tier.members.reduce((sum, { refusals }) => sum + refusals, 0),
       snapshots: logs.snapshots,
       comparedEntries: logs.compared,
@@ -104,6 +109,10 @@ export async function runUnderFaults(options: RunOptions): Promise<RunReport> {
     if (problems.length > 0) throw new RunFailure(`${problems.join("\n\n")}\n${JSON.stringify(report)}`);
     return report;
   } finally {
+    const { logFolder } = options;
+    if (logFolder !== undefined) {
+      for (const member of tier.members) writeFileSync(join(logFolder, `${member.id}.log`), member.words());
+    }
     await tier.close();
   }
 }

@@ -8,10 +8,15 @@ const PIECE = Buffer.alloc(1024 * 1024, 1);
 export class SmallDisk {
   readonly path: string;
   readonly #mebibytes: number;
+  #isFull = false;
 
   constructor(path: string, mebibytes: number) {
     this.path = path;
     this.#mebibytes = mebibytes;
+  }
+
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   mount(): void {
@@ -21,6 +26,7 @@ export class SmallDisk {
 
   /** Takes all that is left, as another program on that host would. */
   fill(): void {
+    this.#isFull = true;
     const file = openSync(this.#ballast, "a");
     try {
       // Ever smaller pieces, until not one byte fits.
@@ -37,6 +43,7 @@ export class SmallDisk {
   }
 
   free(): void {
+    this.#isFull = false;
     rmSync(this.#ballast, { force: true });
   }
 
