@@ -15,6 +15,7 @@ import { mergeAssignments } from "./assignments.js";
 import { Coordinators } from "./coordinators.js";
 import { agentIdentity, introduce } from "./identity.js";
 import { StateStore } from "./state-store.js";
+import type { AgentState } from "./state-store.js";
 import type { AgentStatus } from "./status.js";
 import { serveStatus } from "./status.js";
 import type { Connect } from "./stream.js";
@@ -92,11 +93,7 @@ class Agent {
   #saving: Promise<void> | null = null;
   #isSaved = true;
 
-  constructor(
-    options: AgentParts,
-    store: StateStore,
-    state: { clusterId: string; nodes: readonly ScheduledNode[] },
-  ) {
+  constructor(options: AgentParts, store: StateStore, state: AgentState) {
     const { config, clock, random, logger, signal } = options;
     this.#options = options;
     this.#config = config;
@@ -116,6 +113,7 @@ class Agent {
     this.#coordinators = new Coordinators({
       logger,
       onRemoved: () => this.#assign(),
+      onNamed: () => this.#saveSoon(),
       createStream: (address) =>
         new CoordinatorStream({
           address,
@@ -139,6 +137,7 @@ class Agent {
         }),
     });
     this.#coordinators.configure(config.coordinators);
+    this.#coordinators.remember(state.coordinators);
   }
 
   async run(signal: AbortSignal, onStarted: AgentParts["onStarted"]): Promise<void> {
@@ -278,7 +277,11 @@ class Agent {
     while (!this.#isSaved) {
       this.#isSaved = true;
       try {
-        await this.#store.saveWork(this.#clusterId, this.#nodes);
+        await this.#store.save({
+          clusterId: this.#clusterId,
+          nodes: this.#nodes,
+          coordinators: this.#coordinators.named(),
+        });
       } catch (thrown) {
         this.#options.logger.error("agent.save_failed", { reason: messageOf(thrown), error: thrown });
       }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Welcome } from "../proto/gen/clusterduck/v1/agent_pb.js";
 import type { Logger } from "../common/logger.js";
 import type { CoordinatorStream } from "./stream.js";
@@ -6,6 +7,8 @@ export type CoordinatorsOptions = {
   readonly createStream: (address: string) => CoordinatorStream;
   /** Somebody went: what it wanted checked may no longer count. */
   readonly onRemoved: () => void;
+  /** Those that coordinators name are others than before. */
+  readonly onNamed: () => void;
   readonly logger: Logger;
 };
 
@@ -36,6 +39,16 @@ export class Coordinators {
     return [...this.#entries.values()].map(({ stream }) => stream);
   }
 
+  /** The addresses that coordinators have named, beyond those of the configuration. */
+  named(): readonly string[] {
+    return [...this.#entries].flatMap(([address, { isConfigured }]) => (isConfigured ? [] : [address]));
+  }
+
+  /** Those named before the last stop: tried again, until a coordinator says that they are no members. */
+  remember(addresses: readonly string[]): void {
+    for (const address of addresses) if (!this.#entries.has(address)) this.#add(address, false);
+  }
+
   /** The addresses of the configuration, from now on. */
   configure(addresses: readonly string[]): void {
     for (const [address, entry] of this.#entries) {
@@ -62,6 +75,7 @@ export class Coordinators {
 
   /** A coordinator tells who else there is. Its stream knows by now who answered at `address`. */
   onWelcome(address: string, welcome: Pick<Welcome, "coordinatorId" | "members">): void {
+    const before = this.named();
     this.#dropDoubles(address, welcome.coordinatorId);
     const named = new Set(welcome.members.map(({ agentAddress }) => agentAddress));
     for (const [other, { isConfigured, stream }] of this.#entries) {
@@ -73,6 +87,7 @@ export class Coordinators {
         id === welcome.coordinatorId || this.streams().some((each) => each.coordinatorId === id);
       if (!isKnown && agentAddress !== "" && !this.#entries.has(agentAddress)) this.#add(agentAddress, false);
     }
+    if (!isDeepStrictEqual(this.named(), before)) this.#options.onNamed();
   }
 
   /** One coordinator under two addresses would end one stream for the other for ever. The configured address stays. */

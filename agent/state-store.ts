@@ -10,6 +10,8 @@ export type AgentState = {
   /** Empty: it has never met a coordinator. */
   readonly clusterId: string;
   readonly nodes: readonly ScheduledNode[];
+  /** Coordinators that were named by others: those of the configuration may all be replaced by now. */
+  readonly coordinators: readonly string[];
 };
 
 const WORK_FILE = "assignment.json";
@@ -27,6 +29,8 @@ const checkSchema = z.object({
 const workSchema = z.object({
   version: z.literal(1),
   clusterId: z.string(),
+  /** Absent in files from before coordinators were remembered. */
+  coordinators: z.array(z.string()).default([]),
   nodes: z.array(
     z.object({
       node: z.object({ cluster: z.string(), addr: z.string() }),
@@ -60,12 +64,16 @@ export class StateStore {
       });
     }
     const work = await this.#read(WORK_FILE, workSchema);
-    return { clusterId: work?.clusterId ?? "", nodes: work?.nodes ?? [] };
+    return {
+      clusterId: work?.clusterId ?? "",
+      nodes: work?.nodes ?? [],
+      coordinators: work?.coordinators ?? [],
+    };
   }
 
   /** @throws ClusterduckError DISK_FAILED */
-  saveWork(clusterId: string, nodes: readonly ScheduledNode[]): Promise<void> {
-    return this.#write(WORK_FILE, { version: 1, clusterId, nodes });
+  save(state: AgentState): Promise<void> {
+    return this.#write(WORK_FILE, { version: 1, ...state });
   }
 
   async #read<T>(name: string, schema: z.ZodType<T>): Promise<T | null> {

@@ -16,6 +16,7 @@ import { addSeedCommands } from "./commands/seed-words.js";
 import { addSnapshotCommands } from "./commands/snapshot.js";
 import { addStatusCommand } from "./commands/status.js";
 import { addTlsCommands } from "./commands/tls.js";
+import { addTokenCommands } from "./commands/tokens.js";
 import { addTriggerCommands } from "./commands/triggers.js";
 import { EXIT, exitCodeOf } from "../common/exit-code.js";
 import type { CliIo } from "./io.js";
@@ -99,6 +100,7 @@ export function buildProgram(io: CliIo, exit: (code: number) => void): Command {
   addBalancerCommands(program, context);
   addAgentCommands(program, context);
   addCoordinatorCommands(program, context);
+  addTokenCommands(program, context);
   addConfigCommands(program, context);
   addSnapshotCommands(program, context);
   addTlsCommands(program, context);

@@ -11,6 +11,8 @@ export type ErrorCode =
   | "UNAUTHENTICATED"
   /** Known, and not allowed to do this. */
   | "PERMISSION_DENIED"
+  /** What lets in (a join token, the passphrase) is missing, wrong, or worth nothing any more. */
+  | "NOT_ADMITTED"
   | "TIMED_OUT"
   /** Too much waits already; nothing happened, and asking again in a moment helps. */
   | "OVERLOADED"

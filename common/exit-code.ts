@@ -26,6 +26,7 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   UNREACHABLE: EXIT.unreachable,
   UNAUTHENTICATED: EXIT.denied,
   PERMISSION_DENIED: EXIT.denied,
+  NOT_ADMITTED: EXIT.denied,
   TIMED_OUT: EXIT.unreachable,
   CONFLICT: EXIT.conflict,
   ALREADY_RUNNING: EXIT.conflict,

@@ -43,9 +43,11 @@ import { placeOfRun } from "./tier/run-owners.js";
 import { leaderCalls, serveTier, startTier } from "./tier/tier.js";
 import type { Tier } from "./tier/tier.js";
 import { tierControl } from "./tier/tier-control.js";
+import { TierPassphrase } from "./tier/tier-passphrase.js";
 import { writeTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
 import { TierWatch } from "./tier/tier-watch.js";
+import { steadyClock } from "./steady-clock.js";
 import { startTriggerRunner } from "./triggers/runner.js";
 
 export type CoordinatorOptions = {
@@ -103,9 +105,16 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
           });
     if (tls !== null) closers.push(() => tls.close());
 
+    const passphrase = await TierPassphrase.open({
+      passphrase: config.raft.passphrase,
+      tls,
+      clock,
+      logger: logger.child("tier"),
+    });
     const { log, tier: membership } = await openLog({
       config,
       tls,
+      passphrase,
       version: VERSION,
       clock,
       random,
@@ -115,9 +124,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     });
     closers.push(() => log.close());
 
+    const steady = steadyClock(clock);
     const replica = await openReplica({
       log,
-      clock,
+      clock: steady,
       logger: logger.child("state"),
       snapshotEntries: config.snapshotEntries,
       onFailure: options.onFailure,
@@ -183,13 +193,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       onReports: (reports) => decisions?.ownReports(reports),
     });
     closers.push(() => schedule.close());
+    const leaderTime = leaderClock(steady, () => replica.state.atMs);
     const loop = startDecisionLoop({
       coordinatorId: config.id,
       replica,
       fleet,
       schedule,
       log,
-      clock,
+      clock: leaderTime,
       logger: logger.child("health"),
       onVoted: (nodes) => tier?.voted(nodes),
     });
@@ -208,7 +219,6 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
 
     const isLeader = (): boolean => log.leadership().isLeader;
     let leadingSinceMs = clock.monotonicMs();
-    const leaderTime = leaderClock(clock, () => replica.state.atMs);
     const triggers = startTriggerRunner({
       replica,
       isLeader,
@@ -265,7 +275,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       parseConfig: (yaml) => parseConfigAside(yaml, "configuration", options.env),
       tls,
       takeSnapshot: () => exportSnapshot(replica, log, { memberId: config.id, clock }),
-      tier: tierControl({ id: config.id, replica, log, watch, tls, clock }),
+      tier: tierControl({ id: config.id, replica, log, watch, tls, clock: leaderTime }),
     };
     const control = controlService(context);
     const server = await createGrpcServer({
@@ -305,7 +315,8 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         peers,
         control,
         tls,
-        clock,
+        passphrase,
+        clock: leaderTime,
         logger: logger.child("tier"),
       });
       tier = started;

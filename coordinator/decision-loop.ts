@@ -17,7 +17,6 @@ import { ballotEvidence, explain, factsOf, warningsOf } from "./health/explain.j
 import type { Explanation } from "./health/explain.js";
 import { agentChores, nodeChores } from "./health/housekeeping.js";
 import type { Chore } from "./health/housekeeping.js";
-import { LeaderTime } from "./health/leader-time.js";
 import { isOwnDuty } from "./health/node-judge.js";
 import type { Verdict } from "./health/verdict.js";
 import { ownObserver } from "./health/world.js";
@@ -32,6 +31,7 @@ export type DecisionLoopOptions = {
   /** Its reports have to arrive at `ownReports`. */
   readonly schedule: Pick<Schedule, "assign" | "probe" | "selfDoubt">;
   readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "members">;
+  /** Its wall time is the leader's: what fits the stamps in the log. */
   readonly clock: Clock;
   readonly logger: Logger;
   /** This coordinator has formed its votes on these nodes anew, though perhaps as they were. */
@@ -82,7 +82,6 @@ export function startDecisionLoop(options: DecisionLoopOptions): DecisionLoop {
 class RunningLoop implements DecisionLoop {
   readonly #options: DecisionLoopOptions;
   readonly #own: string;
-  readonly #leaderTime: LeaderTime;
   readonly #decider: Decider;
   readonly #startedAtMs: number;
   /** When agents were lost, monotonic. One that was never here is away since the start. */
@@ -101,7 +100,6 @@ class RunningLoop implements DecisionLoop {
     this.#options = options;
     this.#own = ownObserver(coordinatorId);
     this.#startedAtMs = clock.monotonicMs();
-    this.#leaderTime = new LeaderTime(clock.wallMs(), this.#startedAtMs);
     this.#decider = new Decider(
       {
         coordinatorId,
@@ -345,7 +343,7 @@ class RunningLoop implements DecisionLoop {
 
   #now(): Now {
     const nowMs = this.#nowMs();
-    return { nowMs, leaderNowMs: this.#leaderTime.nowMs(this.#options.replica.state.atMs, nowMs) };
+    return { nowMs, leaderNowMs: this.#options.clock.wallMs() };
   }
 
   #nowMs(): number {

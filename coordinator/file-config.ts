@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 
 import type { FileConfig } from "../common/config/model.js";
+import { withoutPassphrase } from "../common/config/without-passphrase.js";
 import { ClusterduckError } from "../common/errors.js";
 import type { Replica } from "./replica.js";
 
@@ -32,7 +33,7 @@ export async function takeFileConfig(
     {
       type: "applyConfig",
       config: config.replicated,
-      yaml: text,
+      yaml: withoutPassphrase(text),
       source: "file",
       fileHash,
       ifRevision,

@@ -9,7 +9,6 @@ import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.
 import { ClusterduckError } from "../common/errors.js";
 import { createLogger } from "../common/logger.js";
 import { canonicalAddress } from "../common/model/address.js";
-import { networkIdentity } from "../common/net/host-identity.js";
 import { readTlsOnce } from "../common/tls/source.js";
 import type { TlsSource } from "../common/tls/source.js";
 import { VERSION } from "../common/version.js";
@@ -19,8 +18,9 @@ import { foundTier } from "./tier/found-tier.js";
 import { raftAddressOf } from "./tier/open-log.js";
 import { assertOneTier, beginAgain, bestOf, readSurvivors } from "./tier/recover-quorum.js";
 import type { Survivor } from "./tier/recover-quorum.js";
-import { askToJoin } from "./tier/tier.js";
-import { newTierFile, readTierFile, writeTierFile } from "./tier/tier-file.js";
+import { joinDurably } from "./tier/join-tier.js";
+import { TierPassphrase } from "./tier/tier-passphrase.js";
+import { newTierFile, readTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
 
 const DEFAULT_RAFT_PORT = 9910;
@@ -38,7 +38,7 @@ export function addTierCommands(context: DaemonCommands): void {
     )
     .action(async (flags: CommonFlags & { expect?: number }, command: Command) => {
       const config = readFileConfig(configOf(command)).coordinator;
-      const { file, address, tls } = await fresh(config);
+      const { file, address, tls, passphrase } = await fresh(config);
       if (file.clusterId !== "") {
         io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
         return;
@@ -51,8 +51,11 @@ export function addTierCommands(context: DaemonCommands): void {
         listen: config.raft.address,
         bootstrap,
         expect: flags.expect ?? bootstrap.length + 1,
+        // Founding is what was asked for.
+        join: null,
         isStaying: true,
         tls,
+        passphrase,
         version: VERSION,
         clock: systemClock,
         logger: createLogger({ program: "duck-coordinator", level: "error" }),
@@ -66,40 +69,36 @@ export function addTierCommands(context: DaemonCommands): void {
 
   withFile(program.command("join"))
     .argument("<address...>", "where members are reached by other coordinators, host:port; one suffices")
-    .requiredOption("--token <token>", "from `duckctl coordinators add`")
+    .option(
+      "--token <token>",
+      "from `duckctl tokens create`; not needed where the configuration has the tier's passphrase",
+    )
     .description("make this coordinator a member of a tier; start it after it")
     .action(
-      async (addresses: readonly string[], flags: CommonFlags & { token: string }, command: Command) => {
+      async (addresses: readonly string[], flags: CommonFlags & { token?: string }, command: Command) => {
         const config = readFileConfig(configOf(command)).coordinator;
-        const { file, address, tls } = await fresh(config);
+        const { file, address, tls, passphrase } = await fresh(config);
         if (file.clusterId !== "") {
           io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
           return;
         }
-        // First of all durable: whoever is let in must come back with the same name for its disk.
-        await writeTierFile(config.dataDir, file);
-        const { clusterId, members } = await askToJoin({
+        if (flags.token === undefined && !passphrase.isSet) throw nothingToShow(config.id);
+        const { joined, members } = await joinDurably({
+          directory: config.dataDir,
+          file,
+          address,
+          version: VERSION,
           addresses: addresses.map(readAddress),
-          token: flags.token,
-          member: {
-            id: config.id,
-            raftAddress: address,
-            agentAddress: "",
-            httpAddress: "",
-            version: VERSION,
-            networkIdentity: networkIdentity(),
-            diskId: file.diskId,
-            bootId: "",
-          },
+          token: flags.token ?? null,
           tls,
+          passphrase,
           signal: interruption(),
         });
-        await writeTierFile(config.dataDir, { ...file, clusterId });
         const others = members
           .map(({ id }) => id)
           .filter((id) => id !== config.id)
           .sort();
-        io.out(`Coordinator "${config.id}" joins tier ${clusterId} of ${others.join(", ")}\n`);
+        io.out(`Coordinator "${config.id}" joins tier ${joined.clusterId} of ${others.join(", ")}\n`);
         io.err(
           `Start it now, and it votes once it has caught up: duck-coordinator -d -c ${configOf(command)}\n`,
         );
@@ -146,7 +145,7 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
       );
       const names = lost.join(" and ") || "the others";
       io.err(
-        `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl coordinators add NEW_ID\n`,
+        `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl tokens create NEW_ID\n`,
       );
     });
 }
@@ -190,8 +189,9 @@ function configOf(command: Command): string {
 /** @throws ClusterduckError when the directory or the configuration is not that of a coordinator to be. */
 async function fresh(
   config: CoordinatorConfig,
-): Promise<{ file: TierFile; address: string; tls: TlsSource | null }> {
+): Promise<{ file: TierFile; address: string; tls: TlsSource | null; passphrase: TierPassphrase }> {
   const { id, dataDir, raft } = config;
+  const logger = createLogger({ program: "duck-coordinator", level: "error" });
   if (!raft.isEnabled) {
     throw new ClusterduckError(
       "CONFIG_INVALID",
@@ -213,9 +213,25 @@ async function fresh(
           config: config.tls,
           expected: { role: "member", name: id },
           clock: systemClock,
-          logger: createLogger({ program: "duck-coordinator", level: "error" }),
+          logger,
         });
-  return { file: known ?? newTierFile(id), address: raftAddressOf(config), tls };
+  const passphrase = await TierPassphrase.open({
+    passphrase: raft.passphrase,
+    tls,
+    clock: systemClock,
+    logger,
+  });
+  return { file: known ?? newTierFile(id), address: raftAddressOf(config), tls, passphrase };
+}
+
+function nothingToShow(id: string): ClusterduckError {
+  return new ClusterduckError(
+    "INVALID_ARGUMENT",
+    "Cannot join: there is neither a token nor a passphrase to be let in by",
+    {
+      hint: `Name the token that \`duckctl tokens create ${id}\` prints with --token; or the tier's passphrase, if it has one: transports: [{type: raft, passphrase_file: PATH}]`,
+    },
+  );
 }
 
 function readAddress(text: string): string {

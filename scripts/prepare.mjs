@@ -10,8 +10,15 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const MINIMUM_NODE = [20, 19];
 
-/** Debian packages behind the programs that the tests start. */
-const TEST_PACKAGES = { "redis-server": "redis-server", haproxy: "haproxy", openssl: "openssl" };
+const isRoot = process.getuid?.() === 0;
+
+/** Debian packages behind the programs that the tests start. Only root can make network namespaces. */
+const TEST_PACKAGES = {
+  "redis-server": "redis-server",
+  haproxy: "haproxy",
+  openssl: "openssl",
+  ...(isRoot ? { ip: "iproute2", nft: "nftables" } : {}),
+};
 
 const purpose = process.argv[2];
 if (purpose !== "start" && purpose !== "test") fail("usage: node scripts/prepare.mjs start|test");
@@ -61,7 +68,6 @@ function installSystemPackages() {
   if (missing.length === 0) return;
   const packages = missing.map(([, name]) => name);
   const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(" ")}`;
-  const isRoot = process.getuid?.() === 0;
   if (!isRoot || !isOnPath("apt-get")) {
     fail(
       `The tests start real servers, and these are missing: ${packages.join(", ")}\n  run: sudo sh -c '${command}'`,

@@ -12,7 +12,7 @@ import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
 
 /** Long enough to go to the other host and type it in. Milliseconds. */
-const TOKEN_VALID_MS = 3_600_000;
+export const TOKEN_VALID_MS = 3_600_000;
 
 export const COORDINATORS: Listing<typeof CoordinatorSchema> = {
   schema: CoordinatorSchema,

@@ -6,7 +6,7 @@ import type { JsonObject, JsonValue } from "./model.js";
 import { formatPath } from "./problem.js";
 import type { PathSegment } from "./problem.js";
 import { isLoopbackHost } from "../net/loopback.js";
-import { duration, listen } from "./schema/values.js";
+import { duration, listen, secureListen } from "./schema/values.js";
 import { nearest } from "./suggest.js";
 import type { ProblemDetails } from "./yaml-source.js";
 
@@ -164,6 +164,14 @@ function checkTransports(data: JsonObject, report: Report): void {
     const type = isObject(transport) ? transport["type"] : undefined;
     if (typeof type !== "string") continue;
     if (isObject(transport) && type === "raft") checkTiming(transport, ["transports", index], report);
+    if (
+      isObject(transport) &&
+      transport["passphrase"] !== undefined &&
+      transport["passphrase_file"] !== undefined
+    )
+      report(["transports", index, "passphrase_file"], "stands beside passphrase: use one of them", {
+        isAboutKey: true,
+      });
     if (seen.has(type)) report(["transports", index], `a second transport of type ${type}: one is enough`);
     seen.add(type);
   }
@@ -203,7 +211,7 @@ function checkListening(data: JsonObject, report: Report): void {
     isObject(transport) ? [{ transport, path: ["transports", index] }] : [],
   );
   const hasTls = [coordinator, ...transports.map(({ transport }) => transport)].some(
-    (section) => section["tls"] !== undefined,
+    (section) => section["tls"] !== undefined || isTlsBeyondLoopback(section["address"]),
   );
   if (hasTls) return;
   const places: readonly (readonly [JsonValue | undefined, Path])[] = [
@@ -223,6 +231,12 @@ function checkListening(data: JsonObject, report: Report): void {
       { value },
     );
   }
+}
+
+/** The original's word for TLS, where it is needed: `normalise` takes the files of the default pattern then. */
+function isTlsBeyondLoopback(address: JsonValue | undefined): boolean {
+  const { data: place } = secureListen.safeParse(address);
+  return place?.isTls === true && !isLoopbackHost(place.host);
 }
 
 function canonicalOrNull(address: string): string | null {

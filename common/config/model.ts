@@ -171,6 +171,9 @@ export type ListenConfig = { readonly host: string; readonly port: number };
 /** Who signs, who we are, and the proof of it: absolute paths; `ca` and `cert` may be the PEM text itself. */
 export type TlsConfig = { readonly ca: string; readonly cert: string; readonly key: string };
 
+/** A secret: itself, or the absolute path of the file that holds it. */
+export type SecretConfig = { readonly text: string } | { readonly file: string };
+
 export type CoordinatorConfig = {
   /** Default: the host's name. */
   readonly id: string;
@@ -198,8 +201,9 @@ export type RaftTransportConfig = {
   readonly heartbeatMs: number;
   readonly electionMs: number;
   readonly address: ListenConfig;
-  readonly tls: string;
   readonly bootstrap: readonly string[];
+  /** What all coordinators of the tier know; null: certificates and join tokens are all that is asked for. */
+  readonly passphrase: SecretConfig | null;
 };
 
 export type AgentConfig = {

@@ -7,10 +7,13 @@ import type {
   ClusterConfig,
   CoordinatorConfig,
   FileConfig,
+  ListenConfig,
   ProxyTargetConfig,
   ReloadConfig,
+  SecretConfig,
   TlsConfig,
 } from "./model.js";
+import { isLoopbackHost } from "../net/loopback.js";
 import type { PathSegment } from "./problem.js";
 import type { FileEntries } from "./schema.js";
 import type { BalancerEntry } from "./schema/balancer.js";
@@ -144,20 +147,39 @@ function toCoordinator(file: FileEntries, hostName: string, paths: Paths): Coord
     grpc: coordinator.listen,
     http: http === false || http === "off" ? null : (http ?? CONFIG_DEFAULTS.coordinator.http),
     advertise: coordinator.advertise ?? null,
-    tls: toTls(coordinator.tls ?? (raft?.tls === undefined ? undefined : filesOfPattern(raft.tls)), paths),
+    tls: toTls(coordinator.tls ?? tlsOfRaft(raft), paths),
     raft: {
       isEnabled: raft !== undefined,
       advertise: raft?.advertise ?? null,
       heartbeatMs: raft?.heartbeat_interval ?? CONFIG_DEFAULTS.raft.heartbeatMs,
       electionMs: raft?.election_timeout ?? CONFIG_DEFAULTS.raft.electionMs,
-      address: raft?.address ?? CONFIG_DEFAULTS.raft.address,
-      tls: paths.local(raft?.tls ?? CONFIG_DEFAULTS.raft.tls),
+      address: toAddress(raft),
       bootstrap: raft?.bootstrap ?? [],
+      passphrase: toPassphrase(raft, paths),
     },
     logDir: paths.localOrNull(coordinator.log_dir),
     pidFile: paths.localOrNull(coordinator.pid_file),
     snapshotEntries: coordinator.snapshot_entries,
   };
+}
+
+type RaftEntry = Extract<FileEntries["transports"][number], { type: "raft" }>;
+
+function toAddress(raft: RaftEntry | undefined): ListenConfig {
+  const { host, port } = raft?.address ?? CONFIG_DEFAULTS.raft.address;
+  return { host, port };
+}
+
+/** As in the original, `tls://` without `tls` means the files of the default pattern. Loopback needs none. */
+function tlsOfRaft(raft: RaftEntry | undefined): TlsConfig | undefined {
+  if (raft?.tls !== undefined) return filesOfPattern(raft.tls);
+  const isNeeded = raft?.address?.isTls === true && !isLoopbackHost(raft.address.host);
+  return isNeeded ? filesOfPattern(CONFIG_DEFAULTS.raft.tls) : undefined;
+}
+
+function toPassphrase(raft: RaftEntry | undefined, paths: Paths): SecretConfig | null {
+  if (raft?.passphrase_file !== undefined) return { file: paths.local(raft.passphrase_file) };
+  return raft?.passphrase === undefined ? null : { text: raft.passphrase };
 }
 
 function toTls(tls: TlsConfig | undefined, paths: Paths): TlsConfig | null {

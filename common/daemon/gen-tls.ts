@@ -35,6 +35,7 @@ export function addGenTlsCommand(
       }
       await generate(tls, { role: options.role, name: id });
       io.out([tls.ca, tls.cert, tls.key].map((each) => `${each}\n`).join(""));
+      if (options.role === "member") await addAdmin(io, file, tls.ca);
       if (configured === null) {
         io.err(
           `Add to ${file}:\n  ${options.section}: {tls: {ca: ${tls.ca}, cert: ${tls.cert}, key: ${tls.key}}}\n`,
@@ -43,13 +44,24 @@ export function addGenTlsCommand(
     });
 }
 
-/** A coordinator and an agent on one host share the authority and nothing else. */
+/** A coordinator, an agent and duckctl on one host share the authority and nothing else. */
 function defaultFiles(configFile: string, role: PeerRole): TlsConfig {
   const pattern = CONFIG_DEFAULTS.raft.tls;
   const place = (text: string): TlsConfig => filesOfPattern(resolve(join(dirname(configFile), text)));
   return role === "member"
     ? place(pattern)
     : { ...place(pattern.replace(".%s", `-${role}.%s`)), ca: place(pattern).ca };
+}
+
+/** A coordinator that speaks TLS takes orders from certificates of clients alone: one comes with it. */
+async function addAdmin(io: DaemonCommands["io"], configFile: string, ca: string): Promise<void> {
+  const tls = { ...defaultFiles(configFile, "client"), ca };
+  if ((await readPem(tls.cert)) !== null) return;
+  await generate(tls, { role: "client", name: "admin" });
+  io.out(`${tls.cert}\n${tls.key}\n`);
+  io.err(
+    `For duckctl:\n  duckctl contexts set ${TIER} --cacert ${tls.ca} --cert ${tls.cert} --key ${tls.key}\n`,
+  );
 }
 
 async function generate(

@@ -22,6 +22,8 @@ export type GrpcClientOptions = {
 
 export type GrpcClient<S extends DescService> = {
   readonly call: ServiceClient<S>;
+  /** SHA-256 of the server's certificate as it was seen last, hexadecimal; empty without TLS, or before any call. */
+  serverFingerprint(): string;
   close(): void;
 };
 
@@ -65,7 +67,11 @@ export function createGrpcClient<S extends DescService>(
     },
   };
   const callers = desc.methods.map((method) => [method.localName, caller(client, method, peer)]);
-  return { call: Object.fromEntries(callers) as ServiceClient<S>, close: () => client.close() };
+  return {
+    call: Object.fromEntries(callers) as ServiceClient<S>,
+    serverFingerprint: () => channel?.serverFingerprint() ?? "",
+    close: () => client.close(),
+  };
 }
 
 type Bytes = Uint8Array;

@@ -16,15 +16,25 @@ import { RENEW, complaintOfTime, issueCommand } from "../tls/words.js";
 export function tlsChannel(
   address: string,
   tls: TlsSource,
-): { readonly credentials: ChannelCredentials; readonly options: ChannelOptions } {
+): {
+  readonly credentials: ChannelCredentials;
+  readonly options: ChannelOptions;
+  /** Of the server's certificate, at the newest connection; empty before the first. */
+  readonly serverFingerprint: () => string;
+} {
   const host = hostOf(address);
   const provider = certificateProvider(tls);
+  let seen = "";
   return {
     credentials: experimental.createCertificateProviderChannelCredentials(provider, provider, {
-      checkServerIdentity: (_name, certificate) => serverProblem(host, certificate, tls),
+      checkServerIdentity: (_name, certificate) => {
+        seen = readCertificate(new X509Certificate(certificate.raw)).fingerprint;
+        return serverProblem(host, certificate, tls);
+      },
     }),
     // SNI knows no IP addresses (RFC 6066), and Node warns of them: any name will do, we compare names ourselves.
     options: { "grpc.ssl_target_name_override": isIP(host) === 0 ? host : "clusterduck" },
+    serverFingerprint: () => seen,
   };
 }
 

@@ -3,13 +3,14 @@ import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { fc } from "../../test/support/properties.js";
 import type { Handshake } from "./passphrase.js";
-import { Challenges, NONCE_BYTES, isProof, passphraseKey, proofOf } from "./passphrase.js";
+import { Challenges, NONCE_BYTES, WrongProofs, isProof, passphraseKey, proofOf } from "./passphrase.js";
 
 const handshake: Handshake = {
   joiner: { role: "member", name: "c2", cluster: "prod" },
   nonce: Buffer.alloc(NONCE_BYTES, 1),
   joinerNonce: Buffer.alloc(NONCE_BYTES, 2),
   serverFingerprint: "ab".repeat(32),
+  subject: "join",
 };
 const key = Buffer.alloc(32, 7);
 
@@ -44,6 +45,7 @@ test("a proof holds for one handshake: these nonces, this joiner, this coordinat
   const { joiner } = handshake;
   const others: readonly Handshake[] = [
     { ...handshake, serverFingerprint: "cd".repeat(32) },
+    { ...handshake, subject: "join as another" },
     { ...handshake, nonce: Buffer.alloc(NONCE_BYTES, 3) },
     { ...handshake, joinerNonce: Buffer.alloc(NONCE_BYTES, 3) },
     { ...handshake, joiner: { ...joiner, name: "c3" } },
@@ -94,4 +96,18 @@ test("whoever asks for challenges without end fills no memory, and pushes out th
 
   assert.ok(!challenges.spend(first, 2));
   assert.ok(others.every((nonce) => challenges.spend(nonce, 2)));
+});
+
+test("five wrong proofs in a minute are enough for one source, and sixty for all", () => {
+  const wrong = new WrongProofs();
+  for (let at = 0; at < 5; at++) {
+    assert.equal(wrong.waitMs("c4", at * 1_000), 0);
+    wrong.add("c4", at * 1_000);
+  }
+
+  assert.equal(wrong.waitMs("c4", 10_000), 50_000);
+  assert.equal(wrong.waitMs("c5", 10_000), 0);
+  assert.equal(wrong.waitMs("c4", 60_000), 0);
+  for (let at = 0; at < 60; at++) wrong.add(`someone else ${at}`, 70_000);
+  assert.equal(wrong.waitMs("c5", 70_001), 59_999);
 });

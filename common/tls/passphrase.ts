@@ -13,7 +13,7 @@ export const NONCE_BYTES = 32;
 const KEY_BYTES = 32;
 /** 32 MiB and a tenth of a second for each guess (RFC 7914: N = 2^15, r = 8, p = 1). */
 const SCRYPT = { N: 2 ** 15, r: 8, p: 1, maxmem: 64 * 1024 * 1024 } as const;
-const LENGTH_MIN = 16;
+export const PASSPHRASE_LENGTH_MIN = 16;
 
 /**
  * The key behind a passphrase: made once when a program starts. `cluster` sees to it that one passphrase gives two
@@ -21,10 +21,10 @@ const LENGTH_MIN = 16;
  * @throws ClusterduckError CONFIG_INVALID for a passphrase that could be guessed.
  */
 export async function passphraseKey(passphrase: string, cluster: string): Promise<Buffer> {
-  if (passphrase.length < LENGTH_MIN) {
+  if (passphrase.length < PASSPHRASE_LENGTH_MIN) {
     throw new ClusterduckError(
       "CONFIG_INVALID",
-      `Cannot use the passphrase: it has ${passphrase.length} characters, expected at least ${LENGTH_MIN}`,
+      `Cannot use the passphrase: it has ${passphrase.length} characters, expected at least ${PASSPHRASE_LENGTH_MIN}`,
       { hint: "Make one with: openssl rand -base64 24" },
     );
   }
@@ -49,13 +49,15 @@ export type Handshake = {
   readonly joinerNonce: Uint8Array;
   /** SHA-256 of the coordinator's certificate, 64 hexadecimal digits: its own, or the one that it was seen with. */
   readonly serverFingerprint: string;
+  /** What is asked for: nobody can make something else of it on the way. */
+  readonly subject: string;
 };
 
 /** Who proves: without it one side could send back what it was sent. */
 export type Prover = "joiner" | "coordinator";
 
 export function proofOf(key: Uint8Array, prover: Prover, handshake: Handshake): Buffer {
-  const { joiner, nonce, joinerNonce, serverFingerprint } = handshake;
+  const { joiner, nonce, joinerNonce, serverFingerprint, subject } = handshake;
   const hmac = createHmac("sha256", key);
   const parts = [
     "clusterduck passphrase 1",
@@ -66,6 +68,7 @@ export function proofOf(key: Uint8Array, prover: Prover, handshake: Handshake): 
     nonce,
     joinerNonce,
     serverFingerprint,
+    subject,
   ];
   for (const part of parts) {
     const bytes = typeof part === "string" ? Buffer.from(part) : part;
@@ -115,5 +118,30 @@ export class Challenges {
     const madeMs = this.#madeMs.get(key);
     this.#madeMs.delete(key);
     return madeMs !== undefined && nowMs - madeMs <= CHALLENGE_MS;
+  }
+}
+
+/** Wrong proofs that one source, and all together, may give in a minute. */
+const WRONG_MAX = 5;
+const WRONG_MAX_TOGETHER = 60;
+const WRONG_FOR_MS = 60_000;
+
+/** How often somebody was wrong lately. Bounded: no more than so many count. Time is an argument. */
+export class WrongProofs {
+  /** In order of age. */
+  #wrong: readonly { readonly source: string; readonly atMs: number }[] = [];
+
+  /** How long `source` has to wait before it may try again, milliseconds; 0: not at all. */
+  waitMs(source: string, nowMs: number): number {
+    const recent = this.#wrong.filter(({ atMs }) => nowMs - atMs < WRONG_FOR_MS);
+    this.#wrong = recent;
+    const own = recent.filter((each) => each.source === source);
+    const oldest =
+      own.length >= WRONG_MAX ? own[0] : recent.length >= WRONG_MAX_TOGETHER ? recent[0] : undefined;
+    return oldest === undefined ? 0 : oldest.atMs + WRONG_FOR_MS - nowMs;
+  }
+
+  add(source: string, nowMs: number): void {
+    this.#wrong = [...this.#wrong, { source, atMs: nowMs }];
   }
 }

@@ -1,5 +1,6 @@
 import { diffConfig } from "../../common/config/diff.js";
 import type { JsonValue } from "../../common/config/model.js";
+import { withoutPassphrase } from "../../common/config/without-passphrase.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
@@ -42,7 +43,7 @@ export function configMethods(context: ControlContext): ConfigMethods {
       const index = await proposeFor(context, peer, {
         type: "applyConfig",
         config: replicated,
-        yaml: request.yaml,
+        yaml: withoutPassphrase(request.yaml),
         source: "api",
         fileHash: "",
         // Nobody may have changed it between the plan and the commit.

@@ -45,7 +45,14 @@ export interface TierControl {
     id: string,
     validMs: number,
     by: string,
-  ): Promise<{ readonly token: string; readonly addresses: readonly string[]; readonly expiresAtMs: number }>;
+  ): Promise<{
+    readonly id: string;
+    readonly token: string;
+    readonly addresses: readonly string[];
+    readonly expiresAtMs: number;
+  }>;
+  /** By its id, or the whole token. Resolves to the id. @throws ClusterduckError NOT_LEADER, NOT_FOUND, CONFLICT when it was used. */
+  revokeJoinToken(idOrToken: string, by: string): Promise<string>;
   /** @throws ClusterduckError NOT_LEADER, NOT_FOUND, CONFLICT with the reason in words. */
   remove(id: string, by: string): Promise<void>;
   /** @throws as `remove`. */

@@ -5,10 +5,17 @@ import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { ControlContext } from "./context.js";
 import { coordinatorViews } from "./views/coordinator.js";
+import { joinTokenView } from "./views/join-token.js";
 
 type CoordinatorMethods = Pick<
   ServiceHandlers<typeof ControlService>,
-  "listCoordinators" | "createJoinToken" | "removeCoordinator" | "promoteCoordinator" | "transferLeadership"
+  | "listCoordinators"
+  | "createJoinToken"
+  | "listJoinTokens"
+  | "revokeJoinToken"
+  | "removeCoordinator"
+  | "promoteCoordinator"
+  | "transferLeadership"
 >;
 
 const COORDINATOR_ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/;
@@ -17,7 +24,7 @@ const TOKEN_MIN_MS = 1_000;
 const TOKEN_MAX_MS = 7 * 86_400_000;
 
 export function coordinatorMethods(context: ControlContext): CoordinatorMethods {
-  const { tier, log, replica } = context;
+  const { tier, log, replica, clock } = context;
   return {
     listCoordinators: async () => {
       const { leaderId, term } = log.leadership();
@@ -43,9 +50,23 @@ export function coordinatorMethods(context: ControlContext): CoordinatorMethods 
           `Invalid validity ${validMs} ms: expected a second to seven days`,
         );
       }
-      const { token, addresses, expiresAtMs } = await tier.createJoinToken(id, validMs, `api:${peer}`);
-      return { token, addresses: [...addresses], expiresAt: timestampFromMs(expiresAtMs) };
+      const made = await tier.createJoinToken(id, validMs, `api:${peer}`);
+      const { token, addresses, expiresAtMs } = made;
+      return {
+        token,
+        tokenId: made.id,
+        addresses: [...addresses],
+        expiresAt: timestampFromMs(expiresAtMs),
+      };
     },
+
+    listJoinTokens: async () => ({
+      tokens: [...replica.state.joinTokens.values()]
+        .sort((left, right) => right.madeAtMs - left.madeAtMs)
+        .map((each) => joinTokenView(each, clock.wallMs())),
+    }),
+
+    revokeJoinToken: async ({ id }, { peer }) => ({ id: await tier.revokeJoinToken(id, `api:${peer}`) }),
 
     removeCoordinator: async ({ id }, { peer }) => {
       await tier.remove(id, `api:${peer}`);

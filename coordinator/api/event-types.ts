@@ -13,6 +13,8 @@ const TYPES: Readonly<Record<EventType, true>> = {
   "agent.lost": true,
   "agent.removed": true,
   "coordinator.added": true,
+  "token.created": true,
+  "token.revoked": true,
   "coordinator.removed": true,
   spares: true,
   "run.finished": true,

@@ -5,12 +5,13 @@ import { nodeKey } from "../../common/model/node.js";
 import type { NodeRef, Overlay, OverlayKind } from "../../common/model/node.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { Command } from "../state/commands.js";
 import type { NodeRecord } from "../state/model.js";
 import type { ControlContext } from "./context.js";
 import { nodesInOrder, readNodeRef, requireCluster, requireNode } from "./lookup.js";
 import { proposeFor } from "./propose.js";
 import { nodeView } from "./views/node.js";
-import { upToDate } from "./up-to-date.js";
+import { foundInNewest, upToDate } from "./up-to-date.js";
 
 type NodeMethods = Pick<
   ServiceHandlers<typeof ControlService>,
@@ -44,11 +45,15 @@ export function nodeMethods(context: ControlContext): NodeMethods {
 
     addNode: async (request, { peer }) => {
       const node = readNodeRef(request.node);
-      requireCluster(replica.state, node.cluster);
+      await foundInNewest(replica, () => requireCluster(replica.state, node.cluster));
       const attributes = readNodeAttributes(request.attributes ?? {});
       const { isIdempotent } = request;
-      const index = await proposeFor(context, peer, { type: "addNode", node, attributes, isIdempotent });
-      const record = requireNode(replica.state, node);
+      const { index, record } = await proposeOf(context, peer, {
+        type: "addNode",
+        node,
+        attributes,
+        isIdempotent,
+      });
       return {
         node: nodeView(record, context),
         index: BigInt(index),
@@ -58,7 +63,7 @@ export function nodeMethods(context: ControlContext): NodeMethods {
 
     removeNode: async (request, { peer }) => {
       const node = readNodeRef(request.node);
-      requireNode(replica.state, node);
+      await foundInNewest(replica, () => requireNode(replica.state, node));
       const index = await proposeFor(context, peer, {
         type: "removeNode",
         node,
@@ -69,16 +74,41 @@ export function nodeMethods(context: ControlContext): NodeMethods {
 
     setNodeIntent: async (request, { peer }) => {
       const node = readNodeRef(request.node);
+      // "It is so already" is an answer that no entry of the log stands for, as is what an intent leaves alone.
+      await replica.readBarrier();
       const record = requireNode(replica.state, node);
       const overlay = overlayFor(request, record, context.clock.wallMs());
       if (isSameOverlay(overlay, record.overlay)) {
         const { index } = replica.state;
         return { node: nodeView(record, context), index: BigInt(index), isUnchanged: true };
       }
-      const index = await proposeFor(context, peer, { type: "setOverlay", node, overlay });
-      return { node: nodeView(requireNode(replica.state, node), context), index: BigInt(index) };
+      const changed = await proposeOf(context, peer, { type: "setOverlay", node, overlay });
+      return { node: nodeView(changed.record, context), index: BigInt(changed.index) };
     },
   };
+}
+
+/** Commits a change of a node, and tells what it made of the node: by now others may have changed or removed it. */
+async function proposeOf(
+  context: ControlContext,
+  peer: string,
+  command: Extract<Command, { readonly type: "addNode" | "setOverlay" }>,
+): Promise<{ readonly index: number; readonly record: NodeRecord }> {
+  const { replica } = context;
+  const key = nodeKey(command.node);
+  const made = new Map<number, NodeRecord>();
+  const unsubscribe = replica.onApplied(({ position, command: applied }) => {
+    const isOfNode = applied?.type === "addNode" || applied?.type === "setOverlay";
+    if (!isOfNode || nodeKey(applied.node) !== key) return;
+    const record = replica.state.nodes.get(key);
+    if (record !== undefined) made.set(position.index, record);
+  });
+  try {
+    const index = await proposeFor(context, peer, command);
+    return { index, record: made.get(index) ?? requireNode(replica.state, command.node) };
+  } finally {
+    unsubscribe();
+  }
 }
 
 function nodesOf({ replica }: ControlContext, wanted: NodeRef): readonly NodeRecord[] {

@@ -33,6 +33,8 @@ export function clustersTouched(applied: AppliedEntry): ReadonlySet<string> | "a
     case "setMember":
     case "removeMember":
     case "setJoinSecret":
+    case "addJoinToken":
+    case "revokeJoinToken":
       break;
   }
   // Overlays also end by time, at whatever entry comes next.

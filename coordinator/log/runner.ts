@@ -150,6 +150,11 @@ export class RaftRunner implements TransportHandler {
     this.wake();
   }
 
+  onDisconnected(peer: string): void {
+    this.#guarded(() => this.#parts.core.reportDisconnected(peer));
+    this.wake();
+  }
+
   /** Ends the loop; what the disk was asked to write is waited for. */
   async stop(): Promise<void> {
     this.#end();

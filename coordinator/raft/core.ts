@@ -56,6 +56,15 @@ export class RaftCore {
     this.#roles.leader?.reportUnreachable(peer);
   }
 
+  /**
+   * A connection to a peer that was up has ended, as all do at once when its process ends. Those who lose the
+   * leader need not wait for its silence to last an election timeout: as with any campaign, the pre-vote keeps
+   * the tier as it is while a quorum hears the leader.
+   */
+  reportDisconnected(peer: string): void {
+    this.#roles.onDisconnected(peer);
+  }
+
   /** Must follow each `installSnapshot` that went out: the peer has it all, or sending has failed. */
   reportSnapshot(peer: string, isInstalled: boolean): void {
     this.#roles.leader?.reportSnapshot(peer, isInstalled);

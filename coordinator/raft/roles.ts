@@ -11,6 +11,12 @@ export type RoleState =
   | { readonly name: "preCandidate" | "candidate"; readonly election: Election }
   | { readonly name: "leader"; readonly leader: Leader };
 
+/**
+ * Between two who would succeed a leader that is gone, as a share of the election timeout: the first one's question
+ * and its vote, which has to be durable before it leaves, must have arrived by then.
+ */
+const BETWEEN_SUCCESSORS = 1 / 5;
+
 const FOLLOWER: RoleState = { name: "follower" };
 
 /**
@@ -24,6 +30,8 @@ export class Roles {
   /** Since the leader was heard, a vote was given or a campaign begun. */
   #silentTicks = 0;
   #campaignTicks = 0;
+  /** The connection to the leader has ended, and it was not heard since. */
+  #isLeaderGone = false;
 
   constructor(self: Self, forwarded: ForwardedRequests) {
     this.#self = self;
@@ -50,7 +58,8 @@ export class Roles {
   /** Whether there is a leader for all we know. One's own ear is enough: a leader is heard by its quorum. */
   get isLeaderHeard(): boolean {
     if (this.#state.name === "leader") return true;
-    return this.#self.leaderId !== null && this.#silentTicks < this.#self.config.electionTicks;
+    const isSilent = this.#silentTicks >= this.#self.config.electionTicks;
+    return this.#self.leaderId !== null && !isSilent && !this.#isLeaderGone;
   }
 
   tick(): void {
@@ -83,6 +92,23 @@ export class Roles {
   /** The leader wants this member to follow it, now and whatever the others hear. */
   takeOver(): void {
     if (this.#mayCampaign) this.#askForVotes(true);
+  }
+
+  /**
+   * A connection has ended as it does when the process behind it ends. Who loses the leader so asks soon whether
+   * it could win, one voter after the other, so that they do not split the votes. While a quorum hears the leader
+   * it could not.
+   */
+  onDisconnected(peer: string): void {
+    if (this.#state.name !== "follower" || peer !== this.#self.leaderId) return;
+    const { id, voters, config } = this.#self;
+    const rank = [...voters]
+      .sort()
+      .filter((voter) => voter !== peer)
+      .indexOf(id);
+    this.#isLeaderGone = true;
+    const soonTicks = 1 + Math.max(0, rank) * Math.ceil(config.electionTicks * BETWEEN_SUCCESSORS);
+    this.#campaignTicks = Math.min(this.#campaignTicks, this.#silentTicks + soonTicks);
   }
 
   onPreVoteReply(voter: string, isGranted: boolean): void {
@@ -168,6 +194,7 @@ export class Roles {
   #restartTimer(): void {
     const { electionTicks, random } = this.#self.config;
     this.#silentTicks = 0;
+    this.#isLeaderGone = false;
     this.#campaignTicks = electionTicks + Math.floor(random() * electionTicks);
   }
 }

@@ -21,6 +21,8 @@ const KNOWN = {
   setMember: true,
   removeMember: true,
   setJoinSecret: true,
+  addJoinToken: true,
+  revokeJoinToken: true,
 } satisfies Record<Command["type"], true>;
 
 export function encodeCommand(command: StampedCommand): Uint8Array {

@@ -1,7 +1,7 @@
 import type { ReplicatedConfig } from "../../common/config/model.js";
 import type { Transition } from "../../common/model/cut.js";
 import type { NodeAttributes, NodeRef, Overlay } from "../../common/model/node.js";
-import type { AgentRecord, DeliveryRecord, MemberRecord } from "./model.js";
+import type { AgentRecord, DeliveryRecord, JoinTokenRecord, MemberRecord } from "./model.js";
 
 /** What can be put into the log. A new kind needs a new `type`; fields are only ever added. */
 export type Command =
@@ -74,12 +74,19 @@ export type Command =
       /** The leader tells of itself: it has the log, so its disk may be another than it was (a snapshot was restored). */
       readonly isLeader?: true;
       /** It joins with this token, which works once. */
-      readonly token?: { readonly id: string; readonly expiresAtMs: number };
+      readonly token?: Pick<JoinTokenRecord, "id">;
     }
   /** It is no member any more, and its id is not used again. */
   | { readonly type: "removeMember"; readonly memberId: string }
   /** The first one counts. */
-  | { readonly type: "setJoinSecret"; readonly secret: string };
+  | { readonly type: "setJoinSecret"; readonly secret: string }
+  /** Its maker is who asked. */
+  | {
+      readonly type: "addJoinToken";
+      readonly token: Pick<JoinTokenRecord, "id" | "coordinatorId" | "expiresAtMs">;
+    }
+  /** It works no more, if it still did. */
+  | { readonly type: "revokeJoinToken"; readonly tokenId: string };
 
 /** A command with what its proposer stamps on it. */
 export type StampedCommand = {
@@ -95,6 +102,6 @@ export type CommandResult =
   | { readonly isAccepted: true }
   | {
       readonly isAccepted: false;
-      readonly code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT";
+      readonly code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT" | "NOT_ADMITTED";
       readonly message: string;
     };

@@ -114,6 +114,9 @@ export class Context {
 
 export const ACCEPTED: CommandResult = { isAccepted: true };
 
-export function refused(code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT", message: string): CommandResult {
+export function refused(
+  code: Extract<CommandResult, { isAccepted: false }>["code"],
+  message: string,
+): CommandResult {
   return { isAccepted: false, code, message };
 }

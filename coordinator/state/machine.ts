@@ -7,7 +7,8 @@ import type { Command, CommandResult } from "./commands.js";
 import { ACCEPTED, Context, refused } from "./context.js";
 import { applyCut } from "./cuts.js";
 import { recordDelivery } from "./deliveries.js";
-import { removeMember, setJoinSecret, setMember } from "./members.js";
+import { addJoinToken, revokeJoinToken, setJoinSecret } from "./join-tokens.js";
+import { removeMember, setMember } from "./members.js";
 import type { EventRecord, StateView } from "./model.js";
 import { addNode, declareNodes, removeNode, setOverlay } from "./nodes.js";
 import { finishRun, startRun } from "./runs.js";
@@ -85,7 +86,7 @@ export class StateMachine {
 
   /** The same in pieces, of the state as it is at this call: applying may go on between them. */
   capture(): Iterable<Uint8Array> {
-    const { nodes, agents, panics, events, cuts, runs, deliveries, members, spentTokens } = this.#state;
+    const { nodes, agents, panics, events, cuts, runs, deliveries, members, joinTokens } = this.#state;
     // Records are never changed, so copies of the collections are a copy of the state.
     return encodeState({
       ...this.#state,
@@ -97,7 +98,7 @@ export class StateMachine {
       runs: new Map(runs),
       deliveries: new Map(deliveries),
       members: new Map(members),
-      spentTokens: new Map(spentTokens),
+      joinTokens: new Map(joinTokens),
     });
   }
 }
@@ -136,6 +137,10 @@ function execute(context: Context, command: Command): CommandResult {
       return removeMember(context, command);
     case "setJoinSecret":
       return setJoinSecret(context, command);
+    case "addJoinToken":
+      return addJoinToken(context, command);
+    case "revokeJoinToken":
+      return revokeJoinToken(context, command);
     default:
       return assertNever(command);
   }

@@ -47,29 +47,83 @@ test("a member tells something new without being added a second time", () => {
   );
 });
 
-test("a join token works once, in its time, and again for the one that has used it", () => {
-  const tier = startTier();
-  const token = { id: "t1", expiresAtMs: 2 * DAY_MS };
-
-  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
-  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
-  assert.match(refusalOf(tier.propose({ ...joining("c3", "d3"), token })), /was used already/);
-  tier.atMs = 3 * DAY_MS;
-  assert.match(refusalOf(tier.propose({ ...joining("c3", "d3"), token })), /expired at 1970-01-03/);
-});
-
 test("the first join secret stays, and members, secret and tokens survive a snapshot", () => {
   const tier = startTier();
   tier.propose({ type: "setJoinSecret", secret: "one" });
   tier.propose({ type: "setJoinSecret", secret: "two" });
-  tier.propose({ ...joining("c2", "d2"), token: { id: "t1", expiresAtMs: 2 * DAY_MS } });
+  tier.propose(tokenFor("c2", "t1"));
+  tier.propose({ ...joining("c2", "d2"), token: { id: "t1" } });
 
   const restored = StateMachine.restore(tier.machine.snapshot()).view;
 
   assert.equal(restored.joinSecret, "one");
   assert.deepEqual(restored.members, tier.machine.view.members);
-  assert.deepEqual([...restored.spentTokens], [["t1", 2 * DAY_MS]]);
+  assert.deepEqual(restored.joinTokens, tier.machine.view.joinTokens);
+  assert.equal(restored.joinTokens.get("t1")?.end?.kind, "used");
 });
+
+test("a join token works once, in its time, and again for the one that has used it", () => {
+  const tier = startTier();
+  tier.propose(tokenFor("c2", "t1"));
+  const token = { id: "t1" };
+
+  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
+  assert.deepEqual(tier.propose({ ...joining("c2", "d2"), token }), { isAccepted: true });
+  assert.match(
+    refusalOf(tier.propose({ ...joining("c2", "d3"), token })),
+    /was used already, by coordinator "c2" at 1970-01-02.*works once: make another one/,
+  );
+  assert.match(refusalOf(tier.propose({ ...joining("c3", "d3"), token })), /is for coordinator "c2"/);
+  tier.propose(tokenFor("c3", "t2"));
+  tier.atMs = 3 * DAY_MS;
+  assert.match(
+    refusalOf(tier.propose({ ...joining("c3", "d3"), token: { id: "t2" } })),
+    /expired at 1970-01-03/,
+  );
+});
+
+test("nobody joins with a token that was revoked, or that this tier never made", () => {
+  const tier = startTier();
+  tier.propose(tokenFor("c2", "t1"));
+
+  assert.deepEqual(tier.propose({ type: "revokeJoinToken", tokenId: "t1" }), { isAccepted: true });
+  assert.deepEqual(tier.propose({ type: "revokeJoinToken", tokenId: "t1" }), { isAccepted: true });
+
+  const joinWith = (id: string): string => refusalOf(tier.propose({ ...joining("c2", "d2"), token: { id } }));
+  assert.match(joinWith("t1"), /was revoked at 1970-01-02/);
+  assert.match(joinWith("t9"), /does not know the join token/);
+  assert.match(refusalOf(tier.propose({ type: "revokeJoinToken", tokenId: "t9" })), /no join token "t9"/);
+  assert.equal(tier.machine.view.members.size, 0);
+});
+
+test("a token that was used is not revoked: its coordinator is a member", () => {
+  const tier = startTier();
+  tier.propose(tokenFor("c2", "t1"));
+  tier.propose({ ...joining("c2", "d2"), token: { id: "t1" } });
+
+  const refusal = refusalOf(tier.propose({ type: "revokeJoinToken", tokenId: "t1" }));
+
+  assert.match(refusal, /was used already, by coordinator "c2".*coordinators remove c2/);
+});
+
+test("tokens are forgotten some days after they expired, and are not many", () => {
+  const tier = startTier();
+  tier.propose(tokenFor("c2", "old"));
+  tier.atMs = 10 * DAY_MS;
+  tier.propose(tokenFor("c3", "new", 11 * DAY_MS));
+
+  assert.deepEqual([...tier.machine.view.joinTokens.keys()], ["new"]);
+  for (let at = 1; at < 1_000; at++) tier.propose(tokenFor(`c${at}`, `t${at}`, 11 * DAY_MS));
+  assert.match(refusalOf(tier.propose(tokenFor("c5", "more", 11 * DAY_MS))), /1000 join tokens already/);
+});
+
+function tokenFor(
+  coordinatorId: string,
+  id: string,
+  expiresAtMs = 2 * DAY_MS,
+): Extract<Command, { type: "addJoinToken" }> {
+  return { type: "addJoinToken", token: { id, coordinatorId, expiresAtMs } };
+}
 
 function startTier(): {
   readonly machine: StateMachine;

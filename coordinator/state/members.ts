@@ -1,6 +1,7 @@
 import type { Command, CommandResult } from "./commands.js";
 import { ACCEPTED, refused } from "./context.js";
 import type { Context } from "./context.js";
+import { spend, tokenRefusal } from "./join-tokens.js";
 import type { MemberRecord } from "./model.js";
 import { listed } from "./state.js";
 
@@ -14,12 +15,11 @@ export function setMember(
 ): CommandResult {
   const { state, atMs } = context;
   const known = state.members.get(member.id);
-  const refusal = known === undefined ? null : refusalOf(known, member, isLeader === true);
+  const refusal =
+    (token === undefined ? null : tokenRefusal(context, token.id, member, known)) ??
+    (known === undefined ? null : refusalOf(known, member, isLeader === true));
   if (refusal !== null) return refusal;
-  if (token !== undefined) {
-    const refusedToken = spend(context, token, known !== undefined);
-    if (refusedToken !== null) return refusedToken;
-  }
+  if (token !== undefined) spend(context, token.id);
   state.members.set(member.id, { ...member, sinceMs: known?.sinceMs ?? atMs, removedAtMs: null });
   if (known !== undefined) return ACCEPTED;
   const { id, raftAddress, version } = member;
@@ -52,14 +52,6 @@ export function removeMember(
   return ACCEPTED;
 }
 
-export function setJoinSecret(
-  context: Context,
-  { secret }: Extract<Command, { type: "setJoinSecret" }>,
-): CommandResult {
-  if (context.state.joinSecret === "") context.state.joinSecret = secret;
-  return ACCEPTED;
-}
-
 function refusalOf(
   known: MemberRecord,
   member: Pick<MemberRecord, "id" | "diskId">,
@@ -74,23 +66,6 @@ function refusalOf(
   if (known.diskId === member.diskId || isLeader) return null;
   const message = `Coordinator "${known.id}" is a member already, with another data directory; one that lost its disk forgot which votes it gave, and may not come back under its old id: remove it (duckctl coordinators remove ${known.id}), then ${remedy} and let it join`;
   return refused("CONFLICT", message);
-}
-
-/** The same coordinator may show its token again: the answer to its first attempt got lost. */
-function spend(
-  { state, atMs }: Context,
-  token: { readonly id: string; readonly expiresAtMs: number },
-  isKnownMember: boolean,
-): CommandResult | null {
-  for (const [id, expiresAtMs] of state.spentTokens) if (expiresAtMs <= atMs) state.spentTokens.delete(id);
-  if (token.expiresAtMs <= atMs) {
-    return refused("CONFLICT", `The join token expired at ${new Date(token.expiresAtMs).toISOString()}`);
-  }
-  if (state.spentTokens.has(token.id)) {
-    return isKnownMember ? null : refused("CONFLICT", "The join token was used already: it works once");
-  }
-  state.spentTokens.set(token.id, token.expiresAtMs);
-  return null;
 }
 
 function currentIds({ state }: Context): readonly string[] {

@@ -35,8 +35,8 @@ export type StateView = {
   readonly members: ReadonlyMap<string, MemberRecord>;
   /** What join tokens are signed with; empty before the first one. */
   readonly joinSecret: string;
-  /** Join tokens that were used and have not expired yet. Key: the token's id; value: Unix milliseconds of its end. */
-  readonly spentTokens: ReadonlyMap<string, number>;
+  /** Join tokens, until some time after they expired. Key: the token's id. */
+  readonly joinTokens: ReadonlyMap<string, JoinTokenRecord>;
 };
 
 export type ConfigRecord = {
@@ -109,6 +109,8 @@ export type EventType =
   | "agent.lost"
   | "agent.removed"
   | "coordinator.added"
+  | "token.created"
+  | "token.revoked"
   | "coordinator.removed"
   /** Fewer healthy spares than `min_spare_nodes`, or enough again. */
   | "spares"
@@ -196,4 +198,17 @@ export type MemberRecord = {
   readonly sinceMs: number;
   /** Null while it is a member. */
   readonly removedAtMs: number | null;
+};
+
+/** A join token, without what makes it one: who reads the state cannot join with it. */
+export type JoinTokenRecord = {
+  readonly id: string;
+  /** The coordinator that may join with it. */
+  readonly coordinatorId: string;
+  /** Who made it. */
+  readonly by: string;
+  readonly madeAtMs: number;
+  readonly expiresAtMs: number;
+  /** What ended it before its time; null: nothing. */
+  readonly end: { readonly kind: "used" | "revoked"; readonly atMs: number; readonly by: string } | null;
 };

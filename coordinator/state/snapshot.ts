@@ -11,7 +11,7 @@ const VERSION = 1;
 /** Records encoded in one go; some hundred microseconds. */
 const RECORDS_PER_PIECE = 200;
 
-const MAPS = ["nodes", "agents", "panics", "runs", "deliveries", "members", "spentTokens"] as const;
+const MAPS = ["nodes", "agents", "panics", "runs", "deliveries", "members", "joinTokens"] as const;
 const LISTS = ["events", "cuts"] as const;
 
 /** In pieces, so that the caller can let others run in between. */

@@ -6,6 +6,7 @@ import type {
   CutRecord,
   DeliveryRecord,
   EventRecord,
+  JoinTokenRecord,
   MemberRecord,
   NodeRecord,
   PanicRecord,
@@ -29,7 +30,7 @@ export type State = {
   deliveries: Map<string, DeliveryRecord>;
   members: Map<string, MemberRecord>;
   joinSecret: string;
-  spentTokens: Map<string, number>;
+  joinTokens: Map<string, JoinTokenRecord>;
 };
 
 export function emptyState(): State {
@@ -48,7 +49,7 @@ export function emptyState(): State {
     deliveries: new Map(),
     members: new Map(),
     joinSecret: "",
-    spentTokens: new Map(),
+    joinTokens: new Map(),
   };
 }
 

@@ -22,12 +22,19 @@ const CHANGES: ReadonlySet<string> = new Set([
   "applyConfig",
   "removeAgent",
   "createJoinToken",
+  "revokeJoinToken",
   "removeCoordinator",
   "promoteCoordinator",
   "transferLeadership",
 ]);
 /** Questions whose answers only the leader has: votes, the delivery ledger, who answers. */
-const QUESTIONS: ReadonlySet<string> = new Set(["explain", "listRuns", "listBalancers", "listCoordinators"]);
+const QUESTIONS: ReadonlySet<string> = new Set([
+  "explain",
+  "listRuns",
+  "listBalancers",
+  "listCoordinators",
+  "listJoinTokens",
+]);
 
 /** An election takes a second or two. Milliseconds. */
 const PATIENCE_MS = 4_000;

@@ -2,9 +2,10 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Clock } from "../../common/clock.js";
 import type { ListenConfig } from "../../common/config/model.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
+import type { ErrorCode } from "../../common/errors.js";
 import { createGrpcServer } from "../../common/grpc/server.js";
 import { bindService } from "../../common/grpc/service.js";
-import type { BoundService } from "../../common/grpc/service.js";
+import type { BoundService, CallContext } from "../../common/grpc/service.js";
 import type { Logger } from "../../common/logger.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { fromName, invalid } from "../../common/wire/values.js";
@@ -17,9 +18,11 @@ import type {
   IntroduceResponseSchema,
 } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { nextStep } from "./founding.js";
-import type { Founder, FoundingView } from "./founding.js";
+import type { Founder, FoundingStep, FoundingView } from "./founding.js";
 import { TierPeers } from "./peers.js";
+import { assertSpeaksForItself } from "./peer-name.js";
 import { writeTierFile } from "./tier-file.js";
+import type { TierPassphrase } from "./tier-passphrase.js";
 import type { TierFile } from "./tier-file.js";
 
 export type FoundTierOptions = {
@@ -31,9 +34,12 @@ export type FoundTierOptions = {
   /** The others, or some of them: each tells whom it knows. */
   readonly bootstrap: readonly string[];
   readonly expect: number;
+  /** Joins the tier that is there already, at one of these addresses; null: that is refused. */
+  readonly join: ((addresses: readonly string[]) => Promise<TierFile>) | null;
   /** Stay until all founders know; not needed where this process goes on as a member. */
   readonly isStaying: boolean;
   readonly tls: TlsSource | null;
+  readonly passphrase: TierPassphrase;
   readonly version: string;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -44,6 +50,10 @@ export type FoundTierOptions = {
 
 const ASK_EVERY_MS = 300;
 const ASK_TIMEOUT_MS = 2_000;
+/** After a refusal, milliseconds: fewer wrong passphrases in a minute than make the other one deaf to all. */
+const REFUSED_MS = 15_000;
+/** What says that nobody is there, rather than that somebody refuses. */
+const AWAY: ReadonlySet<ErrorCode> = new Set(["UNREACHABLE", "TIMED_OUT", "STOPPING"]);
 /** How long a founder stays for the others to learn that it has promised, milliseconds. */
 const STAY_MAX_MS = 60_000;
 /** Questions in a row without an answer after which a founder counts as gone. */
@@ -70,15 +80,34 @@ export async function foundTier(options: FoundTierOptions): Promise<TierFile> {
 }
 
 /** The service of a coordinator that has not joined or founded anything yet, or that has. */
-export function introductions(
-  view: () => FoundingView,
-  onView: (view: FoundingView) => void,
-  version: string,
-): (request: IntroduceRequest) => Promise<MessageInitShape<typeof IntroduceResponseSchema>> {
-  return async (request) => {
-    if (request.view !== undefined) onView(decodeView(request.view));
-    return { view: encodeView(view(), version) };
+export function introductions(options: {
+  readonly view: () => FoundingView;
+  readonly onView: (view: FoundingView) => void;
+  readonly version: string;
+  readonly passphrase: TierPassphrase;
+}): (
+  request: IntroduceRequest,
+  context: CallContext,
+) => Promise<MessageInitShape<typeof IntroduceResponseSchema>> {
+  const { view, onView, version, passphrase } = options;
+  return async (request, context) => {
+    if (request.view === undefined) throw invalid("a coordinator does not say who it is");
+    const told = decodeView(request.view);
+    assertSpeaksForItself(told.self.id, context.identity);
+    const caller = { id: told.self.id, subject: introduction(told) };
+    const confirmation = passphrase.admit(request.proof, caller, context);
+    onView(told);
+    return {
+      view: encodeView(view(), version),
+      ...(confirmation === undefined ? {} : { confirmation }),
+    };
   };
+}
+
+/** What a proof of the passphrase covers of an introduction. */
+function introduction({ self, expect, promised, clusterId }: FoundingView): string {
+  const list = [self, ...(promised ?? [])].map(({ id, address, diskId }) => [id, address, diskId]);
+  return JSON.stringify(["introduce", expect, clusterId, ...list]);
 }
 
 class Founding {
@@ -88,6 +117,8 @@ class Founding {
   #file: TierFile;
   /** Key: address. */
   readonly #heard = new Map<string, FoundingView>();
+  /** Key: address. Who is there, and refuses this one or is refused by it. */
+  readonly #refusals = new Map<string, { readonly words: string; readonly untilMs: number }>();
   #progress = "";
 
   constructor(options: FoundTierOptions) {
@@ -101,11 +132,12 @@ class Founding {
     this.service = bindService(
       TierService,
       {
-        introduce: introductions(
-          () => this.#view(),
-          (view) => this.#hear(view),
-          options.version,
-        ),
+        introduce: introductions({
+          ...options,
+          view: () => this.#view(),
+          onView: (view) => this.#hear(view),
+        }),
+        challenge: async () => options.passphrase.challenge(),
         forwardCall: notYet,
         join: notYet,
 
@@ -136,8 +168,13 @@ class Founding {
           await this.#stay();
           return this.#file;
         }
+        case "meet": {
+          const { join } = this.#options;
+          if (join === null) throw refusalOf(step.refusal);
+          return join(step.addresses);
+        }
         case "refuse":
-          throw new ClusterduckError("CONFLICT", step.problem, { hint: step.remedy });
+          throw refusalOf(step);
       }
     }
     throw new ClusterduckError("STOPPING", "Stopped before a tier was founded");
@@ -169,26 +206,50 @@ class Founding {
 
   /** Asks everybody it knows of, at the same time. Never rejects. */
   async #ask(): Promise<void> {
-    const { bootstrap, address, logger, version, signal } = this.#options;
+    const { bootstrap, address, logger, clock } = this.#options;
     const hearsay = [...this.#heard.values()].flatMap(({ self, known }) => [self, ...known]);
     const promised = this.#file.promised ?? [];
     const places = new Set([...bootstrap, ...[...hearsay, ...promised].map((each) => each.address)]);
     places.delete(address);
+    const nowMs = clock.monotonicMs();
+    const isAskedNow = (place: string): boolean => (this.#refusals.get(place)?.untilMs ?? nowMs) <= nowMs;
     await Promise.all(
-      [...places].map(async (place) => {
+      [...places].filter(isAskedNow).map(async (place) => {
         try {
-          const call = { signal, timeoutMs: ASK_TIMEOUT_MS };
-          const { view } = await this.#peers
-            .at(place)
-            .introduce({ view: encodeView(this.#view(), version) }, call);
-          if (view !== undefined) this.#hear(decodeView(view));
+          await this.#introduce(place);
+          this.#refusals.delete(place);
         } catch (thrown) {
           // What it said before no longer says that it is there.
           this.#heard.delete(place);
+          this.#note(place, thrown);
           logger.debug("tier.founder_away", { address: place, message: messageOf(thrown) });
         }
       }),
     );
+  }
+
+  /** @throws ClusterduckError */
+  async #introduce(place: string): Promise<void> {
+    const { version, signal, passphrase } = this.#options;
+    const call = { signal, timeoutMs: ASK_TIMEOUT_MS };
+    const own = this.#view();
+    const calls = this.#peers.at(place);
+    const caller = { id: own.self.id, subject: introduction(own) };
+    const { proof, assertConfirmed } = await passphrase.prove(calls, place, caller, call);
+    const request = { view: encodeView(own, version), ...(proof === undefined ? {} : { proof }) };
+    const { view, confirmation } = await calls.introduce(request, call);
+    assertConfirmed(confirmation);
+    if (view !== undefined) this.#hear(decodeView(view));
+  }
+
+  /** Somebody is there and will have nothing to do with this one: told, and not asked again at once. */
+  #note(place: string, thrown: unknown): void {
+    const isAway = !(thrown instanceof ClusterduckError) || AWAY.has(thrown.code);
+    if (isAway) this.#refusals.delete(place);
+    else {
+      const untilMs = this.#options.clock.monotonicMs() + REFUSED_MS;
+      this.#refusals.set(place, { words: `${thrown.message}. ${thrown.hint ?? ""}`.trim(), untilMs });
+    }
   }
 
   async #save(file: TierFile): Promise<void> {
@@ -199,11 +260,14 @@ class Founding {
   #tell(missing: number): void {
     const { expect, bootstrap, onProgress, address } = this.#options;
     const here = this.#others().map(({ self }) => self.id);
-    const silent = bootstrap.filter((place) => place !== address && !this.#heard.has(place));
+    const silent = bootstrap.filter(
+      (place) => place !== address && !this.#heard.has(place) && !this.#refusals.has(place),
+    );
+    const refusals = [...this.#refusals].map(([place, { words: why }]) => `; ${place}: ${why}`).join("");
     const words =
       missing === 0
         ? "all founders are here; waiting until each has promised"
-        : `waiting for ${missing} more of ${expect} coordinators; here: ${[this.#self.id, ...here].sort().join(", ")}${silent.length === 0 ? "" : `; no answer from ${silent.join(", ")}`}`;
+        : `waiting for ${missing} more of ${expect} coordinators; here: ${[this.#self.id, ...here].sort().join(", ")}${silent.length === 0 ? "" : `; no answer from ${silent.join(", ")}`}${refusals}`;
     if (words === this.#progress) return;
     this.#progress = words;
     onProgress(words);
@@ -232,6 +296,10 @@ class Founding {
       if (done.size < others.length) await clock.sleep(ASK_EVERY_MS, signal);
     }
   }
+}
+
+function refusalOf({ problem, remedy }: Extract<FoundingStep, { kind: "refuse" }>): ClusterduckError {
+  return new ClusterduckError("CONFLICT", problem, { hint: remedy });
 }
 
 export function encodeView(view: FoundingView, version: string): MessageInitShape<typeof FoundingViewSchema> {

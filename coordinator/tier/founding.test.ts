@@ -47,7 +47,11 @@ test("one that was away while the others founded finds its place, if its disk is
   const wiped = nextStep(view("c1", { self: founder("c1", "new-disk") }), [running]);
   assert.match(wordsOf(wiped), /lost its data directory.*coordinators remove c1/);
   const stranger = nextStep(view("c4"), [running]);
-  assert.match(wordsOf(stranger), /belongs to tier .* already.*coordinators add/);
+  assert.equal(stranger.kind, "meet");
+  assert.deepEqual(stranger.addresses, ["c2:9910", "c1:9910", "c3:9910"]);
+  assert.match(wordsOf(stranger.refusal), /belongs to tier .* already.*coordinators add/);
+  const promisedElse = nextStep(view("c4", { promised: [founder("c4"), founder("c5")] }), [running]);
+  assert.match(wordsOf(promisedElse), /belongs to tier .* already/);
 });
 
 test("what cannot be right is refused with the remedy", () => {

@@ -33,6 +33,13 @@ export type FoundingStep =
   /** To be made durable, and then told. */
   | { readonly kind: "promise"; readonly founders: readonly Founder[] }
   | { readonly kind: "found"; readonly clusterId: string; readonly founders: readonly Founder[] }
+  /** There is a tier already, which it has not promised anything against. */
+  | {
+      readonly kind: "meet";
+      readonly clusterId: string;
+      readonly addresses: readonly string[];
+      readonly refusal: Extract<FoundingStep, { kind: "refuse" }>;
+    }
   /** It cannot become anything by itself. */
   | { readonly kind: "refuse"; readonly problem: string; readonly remedy: string };
 
@@ -95,13 +102,16 @@ function tierProblem(own: FoundingView, heard: readonly FoundingView[]): Foundin
   if (place !== undefined && place.diskId !== own.self.diskId) {
     return refuse(
       `Coordinator "${own.self.id}" was a member of tier ${clusterId} and has lost its data directory: it forgot which votes it gave, so it may not come back under its old id`,
-      `On another member: duckctl coordinators remove ${own.self.id}; then give this one another id and let it join: duckctl coordinators add NEW_ID tells how`,
+      `On another member: duckctl coordinators remove ${own.self.id}; then give this one another id and let it join: duckctl tokens create NEW_ID`,
     );
   }
-  return refuse(
+  const refusal = refuse(
     `Coordinator "${self.id}" at ${self.address} belongs to tier ${clusterId} already`,
-    "Let this one join that tier: `duckctl coordinators add ID` on a member tells how",
+    "Let this one join that tier: `duckctl coordinators add ID` on a member tells how; or by the passphrase that both have",
   );
+  if (own.promised !== null) return refusal;
+  const addresses = [...new Set([self, ...members].map(({ address }) => address))];
+  return { kind: "meet", clusterId, addresses, refusal };
 }
 
 function listProblem(own: FoundingView, heard: readonly FoundingView[]): FoundingStep | null {
@@ -147,6 +157,6 @@ function names(founders: readonly Founder[]): string {
     .join(", ");
 }
 
-function refuse(problem: string, remedy: string): FoundingStep {
+function refuse(problem: string, remedy: string): Extract<FoundingStep, { kind: "refuse" }> {
   return { kind: "refuse", problem, remedy };
 }

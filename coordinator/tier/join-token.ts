@@ -15,7 +15,7 @@ export type JoinToken = {
 };
 
 const PREFIX = "duckjoin1";
-const HINT = "Make another one: duckctl coordinators add ID";
+const HINT = "Make another one: duckctl tokens create ID";
 
 /** One word, safe in a shell. */
 export function writeJoinToken(token: JoinToken, secret: string): string {
@@ -23,6 +23,11 @@ export function writeJoinToken(token: JoinToken, secret: string): string {
   const content = JSON.stringify([id, coordinatorId, clusterId, authority, expiresAtMs]);
   const body = `${PREFIX}.${Buffer.from(content).toString("base64url")}`;
   return `${body}.${sign(body, secret)}`;
+}
+
+/** Whether it has a token's form, as opposed to its id. */
+export function isJoinToken(text: string): boolean {
+  return text.trim().startsWith(`${PREFIX}.`);
 }
 
 /** What a token says, whoever wrote it. @throws ClusterduckError INVALID_ARGUMENT */
@@ -37,7 +42,7 @@ export function peekJoinToken(text: string): JoinToken {
 
 /**
  * Whether it was written by this tier, and still works; that it works once is for the log to say.
- * @throws ClusterduckError INVALID_ARGUMENT, PERMISSION_DENIED with what would work.
+ * @throws ClusterduckError INVALID_ARGUMENT, NOT_ADMITTED with what would work.
  */
 export function readJoinToken(text: string, secret: string, nowMs: number): JoinToken {
   const token = peekJoinToken(text);
@@ -46,13 +51,13 @@ export function readJoinToken(text: string, secret: string, nowMs: number): Join
   const given = Buffer.from(text.trim().slice(at + 1));
   const isOurs = secret !== "" && given.length === expected.length && timingSafeEqual(given, expected);
   if (!isOurs) {
-    throw new ClusterduckError("PERMISSION_DENIED", "The join token was not made by this tier", {
+    throw new ClusterduckError("NOT_ADMITTED", "The join token was not made by this tier", {
       hint: HINT,
     });
   }
   if (token.expiresAtMs <= nowMs) {
     const end = new Date(token.expiresAtMs).toISOString();
-    throw new ClusterduckError("PERMISSION_DENIED", `The join token expired at ${end}`, { hint: HINT });
+    throw new ClusterduckError("NOT_ADMITTED", `The join token expired at ${end}`, { hint: HINT });
   }
   return token;
 }

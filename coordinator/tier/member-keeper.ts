@@ -49,10 +49,7 @@ export class MemberKeeper {
   }
 
   /** Commits what a member tells of itself. @throws ClusterduckError CONFLICT when it may not be one. */
-  async record(
-    member: TierMember,
-    token?: { readonly id: string; readonly expiresAtMs: number },
-  ): Promise<void> {
+  async record(member: TierMember, token?: { readonly id: string }): Promise<void> {
     const { id, raftAddress, agentAddress, httpAddress, version, networkIdentity, diskId } = member;
     const told = { id, raftAddress, agentAddress, httpAddress, version, networkIdentity, diskId };
     const { replica } = this.#options;

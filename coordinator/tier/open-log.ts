@@ -14,7 +14,10 @@ import { realDisk } from "../log/storage/disk.js";
 import { parseSegmentFile } from "../log/storage/segment.js";
 import { createGrpcTransport } from "../log/transport/grpc-transport.js";
 import type { GrpcTransport } from "../log/transport/grpc-transport.js";
+import { assertUnknown } from "./assert-unknown.js";
 import { foundTier } from "./found-tier.js";
+import { joinDurably } from "./join-tier.js";
+import type { TierPassphrase } from "./tier-passphrase.js";
 import { clusterIdOf } from "./founding.js";
 import { newTierFile, readTierFile, writeTierFile } from "./tier-file.js";
 import type { TierFile } from "./tier-file.js";
@@ -22,6 +25,7 @@ import type { TierFile } from "./tier-file.js";
 export type OpenLogOptions = {
   readonly config: CoordinatorConfig;
   readonly tls: TlsSource | null;
+  readonly passphrase: TierPassphrase;
   readonly version: string;
   readonly clock: Clock;
   readonly random: Random;
@@ -65,7 +69,7 @@ export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
     const log = await openSingleMemberLog({ dir: dataDir, memberId: id, clock, logger: logger.child("log") });
     return { log, tier: null };
   }
-  return openMember(options, known ?? newTierFile(id));
+  return openMember(options, known ?? newTierFile(id), known !== null);
 }
 
 /** Where the other coordinators reach this one. @throws ClusterduckError CONFIG_INVALID without a port of its own. */
@@ -85,7 +89,7 @@ export function raftAddressOf({ raft, id }: CoordinatorConfig): string {
   });
 }
 
-async function openMember(options: OpenLogOptions, known: TierFile): Promise<OpenedLog> {
+async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: boolean): Promise<OpenedLog> {
   const { config, tls, clock, random, logger } = options;
   const { dataDir, id, raft } = config;
   const address = raftAddressOf(config);
@@ -93,7 +97,8 @@ async function openMember(options: OpenLogOptions, known: TierFile): Promise<Ope
   if (known.hasLog && !hasLog) throw logLost(id, known, dataDir);
   // A coordinator that stood alone becomes the first of its tier, whose name is in its log.
   const stoodAlone = known.clusterId === "" && hasLog;
-  const file = known.clusterId === "" && !stoodAlone ? await become(options, known, address) : known;
+  const file =
+    known.clusterId === "" && !stoodAlone ? await become(options, { file: known, isOnDisk, address }) : known;
   const transport = createGrpcTransport({
     memberId: id,
     clusterId: file.clusterId,
@@ -123,12 +128,21 @@ async function openMember(options: OpenLogOptions, known: TierFile): Promise<Ope
   return { log, tier: { file, address, transport } };
 }
 
-/** Founds a tier with those that the configuration names, or of one. */
-async function become(options: OpenLogOptions, file: TierFile, address: string): Promise<TierFile> {
-  const { config, logger, onWaiting, signal } = options;
+/** Founds a tier with those that the configuration names, or of one; or joins theirs, if the passphrase lets it in. */
+async function become(
+  options: OpenLogOptions,
+  {
+    file,
+    isOnDisk,
+    address,
+  }: { readonly file: TierFile; readonly isOnDisk: boolean; readonly address: string },
+): Promise<TierFile> {
+  const { config, logger, onWaiting, passphrase, signal } = options;
   const { dataDir, raft, id } = config;
   const others = raft.bootstrap.filter((place) => place !== address);
   if (others.length === 0 && file.promised === null) {
+    if (isOnDisk) throw joinUnfinished(id, dataDir);
+    await assertUnknown({ ...options, listen: raft.address, id });
     const founders = [{ id, address, diskId: file.diskId }];
     const alone = { ...file, promised: founders, founders, clusterId: clusterIdOf(founders) };
     await writeTierFile(dataDir, alone);
@@ -142,19 +156,38 @@ async function become(options: OpenLogOptions, file: TierFile, address: string):
     listen: raft.address,
     bootstrap: others,
     expect: others.length + 1,
+    join: passphrase.isSet ? (addresses) => joinTier(options, { file, address, addresses }) : null,
     isStaying: false,
     tls: options.tls,
+    passphrase,
     version: options.version,
     clock: options.clock,
     logger: logger.child("tier"),
     signal,
     onProgress: (words) => logger.info("tier.waiting", { message: words }),
   });
+  if (founded.founders.length === 0) return founded;
   logger.info("tier.founded", {
     cluster_id: founded.clusterId,
     founders: founded.founders.map(({ id: each }) => each),
   });
   return founded;
+}
+
+/** Whoever knows the passphrase joins by being started, with any member's address. */
+async function joinTier(
+  options: OpenLogOptions,
+  place: { readonly file: TierFile; readonly address: string; readonly addresses: readonly string[] },
+): Promise<TierFile> {
+  const { config, logger } = options;
+  const { joined, members } = await joinDurably({
+    ...options,
+    ...place,
+    directory: config.dataDir,
+    token: null,
+  });
+  logger.info("tier.joined", { cluster_id: joined.clusterId, members: members.map(({ id }) => id) });
+  return joined;
 }
 
 async function hasSegments(directory: string): Promise<boolean> {
@@ -166,6 +199,16 @@ function transportMissing(id: string, file: TierFile): ClusterduckError {
     "CONFIG_INVALID",
     `Cannot start coordinator "${id}" alone: its data directory belongs to tier ${file.clusterId}`,
     { hint: "Name where the others reach it: transports: [{type: raft, address: HOST:PORT}]" },
+  );
+}
+
+function joinUnfinished(id: string, directory: string): ClusterduckError {
+  return new ClusterduckError(
+    "CONFLICT",
+    `Cannot start coordinator "${id}": it began to join a tier, and was not let in yet`,
+    {
+      hint: `Repeat \`duck-coordinator join\`; or, to begin a tier of its own, remove "${join(directory, "tier.json")}"`,
+    },
   );
 }
 

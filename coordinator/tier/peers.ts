@@ -5,14 +5,15 @@ import type { ServiceClient } from "../../common/grpc/service.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 
-export type TierCalls = ServiceClient<typeof TierService>;
+export type TierCalls = ServiceClient<typeof TierService> &
+  Pick<GrpcClient<typeof TierService>, "serverFingerprint">;
 
 /** Ways to the other coordinators: one connection to each, made when it is first needed. */
 export class TierPeers {
   readonly #addressOf: (id: string) => string | null;
   readonly #tls: TlsSource | null;
   /** Key: address. */
-  readonly #clients = new Map<string, GrpcClient<typeof TierService>>();
+  readonly #clients = new Map<string, { readonly calls: TierCalls; readonly close: () => void }>();
 
   /** `addressOf` tells where a member is reached by the others; null: not known. */
   constructor(addressOf: (id: string) => string | null, tls: TlsSource | null) {
@@ -30,10 +31,11 @@ export class TierPeers {
 
   at(address: string): TierCalls {
     const known = this.#clients.get(address);
-    if (known !== undefined) return known.call;
+    if (known !== undefined) return known.calls;
     const client = createGrpcClient(TierService, address, { tls: this.#tls });
-    this.#clients.set(address, client);
-    return client.call;
+    const calls = { ...client.call, serverFingerprint: () => client.serverFingerprint() };
+    this.#clients.set(address, { calls, close: () => client.close() });
+    return calls;
   }
 
   close(): void {

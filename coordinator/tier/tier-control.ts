@@ -6,7 +6,7 @@ import type { TierControl } from "../api/context.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { Replica } from "../replica.js";
 import { listed } from "../state/state.js";
-import { writeJoinToken } from "./join-token.js";
+import { isJoinToken, peekJoinToken, writeJoinToken } from "./join-token.js";
 import type { TierWatch } from "./tier-watch.js";
 
 export type TierControlOptions = {
@@ -67,17 +67,25 @@ export function tierControl(options: TierControlOptions): TierControl {
       if (replica.state.joinSecret === "") {
         await commit({ type: "setJoinSecret", secret: randomBytes(32).toString("base64url") }, by);
       }
-      const expiresAtMs = Math.round(clock.wallMs() + validMs);
       const token = {
-        id: randomBytes(12).toString("base64url"),
+        id: randomBytes(6).toString("hex"),
         coordinatorId: id,
         clusterId: replica.state.clusterId,
         authority: tls?.material.authorities[0]?.fingerprint ?? "",
-        expiresAtMs,
+        expiresAtMs: Math.round(clock.wallMs() + validMs),
       };
+      const { expiresAtMs } = token;
+      await commit({ type: "addJoinToken", token: { id: token.id, coordinatorId: id, expiresAtMs } }, by);
       const { peers } = log.status();
       const addresses = peers.map(({ address }) => address).filter((address) => address !== "");
-      return { token: writeJoinToken(token, replica.state.joinSecret), addresses, expiresAtMs };
+      return { id: token.id, token: writeJoinToken(token, replica.state.joinSecret), addresses, expiresAtMs };
+    },
+
+    revokeJoinToken: async (idOrToken, by) => {
+      requireLead();
+      const tokenId = isJoinToken(idOrToken) ? peekJoinToken(idOrToken).id : idOrToken;
+      await commit({ type: "revokeJoinToken", tokenId }, by);
+      return tokenId;
     },
 
     remove: async (id, by) => {

@@ -1,7 +1,8 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Clock } from "../../common/clock.js";
 import { CONFIG_LIMITS } from "../../common/config/defaults.js";
 import type { ListenConfig } from "../../common/config/model.js";
-import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { ClusterduckError } from "../../common/errors.js";
 import { createGrpcServer } from "../../common/grpc/server.js";
 import { bindService } from "../../common/grpc/service.js";
 import type { BoundService, CallContext } from "../../common/grpc/service.js";
@@ -9,7 +10,7 @@ import type { Logger } from "../../common/logger.js";
 import type { NodeRef } from "../../common/model/node.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
-import type { JoinRequest } from "../../proto/gen/clusterduck/v1/tier_pb.js";
+import type { JoinRequest, JoinResponseSchema } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import type { DecisionLoop } from "../decision-loop.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import { MAX_FRAME_BYTES } from "../log/transport/codec.js";
@@ -17,15 +18,18 @@ import type { Replica } from "../replica.js";
 import { answerForwarded } from "./forward-control.js";
 import { introductions } from "./found-tier.js";
 import type { Founder, FoundingView } from "./founding.js";
-import { decodeMember, encodeMember } from "./identity.js";
+import { decodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
-import { peekJoinToken, readJoinToken } from "./join-token.js";
+import { joinSubject } from "./join-tier.js";
+import { readJoinToken } from "./join-token.js";
+import type { JoinToken } from "./join-token.js";
 import { MemberKeeper } from "./member-keeper.js";
-import { TierPeers } from "./peers.js";
+import type { TierPeers } from "./peers.js";
 import { assertSpeaksForItself } from "./peer-name.js";
 import { ReportDesk } from "./report-desk.js";
 import type { Presence } from "./report-desk.js";
 import { Reporter } from "./reporter.js";
+import type { TierPassphrase } from "./tier-passphrase.js";
 import type { TierWatch } from "./tier-watch.js";
 import { withLeader } from "./with-leader.js";
 import type { LeaderCallOptions } from "./with-leader.js";
@@ -43,6 +47,7 @@ export type TierOptions = {
   /** The control service as this coordinator itself answers it. */
   readonly control: BoundService;
   readonly tls: TlsSource | null;
+  readonly passphrase: TierPassphrase;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -66,7 +71,7 @@ const JOIN_PATIENCE_MS = 10_000;
 
 /** What makes several coordinators one tier, beside the log: who they are, their votes, and calls to the leader. */
 export function startTier(options: TierOptions): Tier {
-  const { self, log, replica, decisions, watch, peers, control, clock, logger } = options;
+  const { self, log, replica, decisions, watch, peers, control, passphrase, clock, logger } = options;
   const { id } = self();
   const keeper = new MemberKeeper({ ...options, log });
   const desk = new ReportDesk({
@@ -95,24 +100,14 @@ export function startTier(options: TierOptions): Tier {
     {
       report: (requests, context) => desk.serve(requests, context),
       forwardCall: answerForwarded(control, log),
-      introduce: introductions(
-        () => viewOf(options),
-        () => undefined,
-        self().version,
-      ),
-      join: (request, context) =>
-        withLeader(leaderCalls(options), {
-          local: () => letIn(options, keeper, request, context),
-          remote: (leader, signal) => {
-            if (request.isForwarded)
-              throw new ClusterduckError("NOT_LEADER", `Coordinator "${id}" does not lead`);
-            return leader.join({ ...request, isForwarded: true }, { signal });
-          },
-          // Who has joined already is let in again with the same answer.
-          isRepeatable: true,
-          patienceMs: request.isForwarded ? 0 : JOIN_PATIENCE_MS,
-          signal: context.signal,
-        }),
+      introduce: introductions({
+        view: () => viewOf(options),
+        onView: () => undefined,
+        version: self().version,
+        passphrase,
+      }),
+      challenge: async () => passphrase.challenge(),
+      join: (request, context) => answerJoin(options, keeper, request, context),
     },
     ["member"],
   );
@@ -174,36 +169,65 @@ function viewOf({ self, clusterId, founders, replica, log }: TierOptions): Found
   };
 }
 
-/** Makes a new coordinator a learner. @throws ClusterduckError PERMISSION_DENIED, CONFLICT, INVALID_ARGUMENT */
-async function letIn(
-  { replica, log, clock, logger, clusterId, tls }: TierOptions,
+/** @throws ClusterduckError NOT_ADMITTED, PERMISSION_DENIED, CONFLICT, INVALID_ARGUMENT, UNREACHABLE */
+async function answerJoin(
+  options: TierOptions,
   keeper: MemberKeeper,
   request: JoinRequest,
   context: CallContext,
-): Promise<{ clusterId: string; members: Founder[] }> {
+): Promise<MessageInitShape<typeof JoinResponseSchema>> {
+  const { self, log, passphrase } = options;
+  const { id } = self();
   const member = decodeMember(request.member);
-  if (!request.isForwarded) assertSpeaksForItself(member.id, context.identity);
-  const token = readJoinToken(request.token, replica.state.joinSecret, clock.wallMs());
-  if (token.coordinatorId !== member.id) {
-    throw new ClusterduckError(
-      "PERMISSION_DENIED",
-      `The join token is for coordinator "${token.coordinatorId}", and this one calls itself "${member.id}"`,
-      {
-        hint: `Set coordinator.id to "${token.coordinatorId}", or make another token: duckctl coordinators add ${member.id}`,
-      },
-    );
+  const subject = joinSubject(member, request.token);
+  const caller = request.isForwarded ? request.forwardedBy : member.id;
+  assertSpeaksForItself(caller, context.identity);
+  if (request.isForwarded && !log.status().peers.some((peer) => peer.id === caller)) {
+    throw new ClusterduckError("PERMISSION_DENIED", `Coordinator "${caller}" is no member of this tier`);
   }
-  const authority = tls?.material.authorities[0]?.fingerprint ?? "";
-  if (token.authority !== authority) {
-    throw new ClusterduckError(
-      "PERMISSION_DENIED",
-      "The join token was made under another certificate authority",
-      {
-        hint: `Make another one: duckctl coordinators add ${member.id}`,
-      },
-    );
+  const confirmation = passphrase.admit(request.proof, { id: caller, subject }, context);
+  const answer = await withLeader(leaderCalls(options), {
+    local: () => letIn(options, keeper, member, request.token),
+    remote: async (leader, signal) => {
+      if (request.isForwarded) throw new ClusterduckError("NOT_LEADER", `Coordinator "${id}" does not lead`);
+      const where = log.leadership().leaderId ?? "the leader";
+      const proved = await passphrase.prove(leader, where, { id, subject }, { signal });
+      const { $typeName: _, proof: _proof, ...passedOn } = request;
+      const answer = await leader.join(
+        {
+          ...passedOn,
+          isForwarded: true,
+          forwardedBy: id,
+          ...(proved.proof === undefined ? {} : { proof: proved.proof }),
+        },
+        { signal },
+      );
+      proved.assertConfirmed(answer.confirmation);
+      return { clusterId: answer.clusterId, members: answer.members };
+    },
+    // Who has joined already is let in again with the same answer.
+    isRepeatable: true,
+    patienceMs: request.isForwarded ? 0 : JOIN_PATIENCE_MS,
+    signal: context.signal,
+  });
+  return { ...answer, ...(confirmation === undefined ? {} : { confirmation }) };
+}
+
+/** Makes a new coordinator a learner. @throws ClusterduckError NOT_ADMITTED, CONFLICT, INVALID_ARGUMENT */
+async function letIn(
+  options: TierOptions,
+  keeper: MemberKeeper,
+  member: LivingMember,
+  tokenText: string,
+): Promise<{ clusterId: string; members: Founder[] }> {
+  const { replica, log, logger, clusterId } = options;
+  const token = tokenText === "" ? null : tokenFor(options, member, tokenText);
+  if (token === null && !options.passphrase.isSet) {
+    throw new ClusterduckError("NOT_ADMITTED", "A join token is needed: this tier has no passphrase", {
+      hint: `On a host with duckctl: duckctl tokens create ${member.id}`,
+    });
   }
-  await keeper.record(member, { id: token.id, expiresAtMs: token.expiresAtMs });
+  await keeper.record(member, token === null ? undefined : { id: token.id });
   if (!log.status().peers.some((peer) => peer.id === member.id)) {
     await log.changeMembership({ kind: "add", id: member.id, address: member.raftAddress });
     logger.info("tier.member_added", { coordinator: member.id, address: member.raftAddress });
@@ -217,60 +241,30 @@ async function letIn(
   };
 }
 
-export type JoinOptions = {
-  /** Raft addresses of members; one suffices. */
-  readonly addresses: readonly string[];
-  readonly token: string;
-  readonly member: LivingMember;
-  readonly tls: TlsSource | null;
-  readonly signal: AbortSignal;
-};
-
-/**
- * Asks a tier to let this coordinator in.
- * @throws ClusterduckError UNREACHABLE, or with the tier's reason and remedy.
- */
-export async function askToJoin(
-  options: JoinOptions,
-): Promise<{ clusterId: string; members: readonly Founder[] }> {
-  const { addresses, token, member, tls, signal } = options;
-  const { coordinatorId, authority } = peekJoinToken(token);
-  if (coordinatorId !== member.id) {
+/** @throws ClusterduckError NOT_ADMITTED, INVALID_ARGUMENT */
+function tokenFor(
+  { replica, clock, tls }: TierOptions,
+  member: Pick<LivingMember, "id">,
+  text: string,
+): JoinToken {
+  const token = readJoinToken(text, replica.state.joinSecret, clock.wallMs());
+  if (token.coordinatorId !== member.id) {
     throw new ClusterduckError(
-      "CONFIG_INVALID",
-      `The join token is for coordinator "${coordinatorId}", and this one is "${member.id}"`,
-      { hint: `Set coordinator.id to "${coordinatorId}"` },
-    );
-  }
-  if (authority !== (tls?.material.authorities[0]?.fingerprint ?? "")) {
-    throw new ClusterduckError(
-      "CONFIG_INVALID",
-      "The tier's certificate authority is not the one configured here",
+      "NOT_ADMITTED",
+      `The join token is for coordinator "${token.coordinatorId}", and this one calls itself "${member.id}"`,
       {
-        hint: "Issue this coordinator's certificate with the tier's authority: duckctl tls issue member NAME --host HOST",
+        hint: `Set coordinator.id to "${token.coordinatorId}", or make another token: duckctl tokens create ${member.id}`,
       },
     );
   }
-  const peers = new TierPeers(() => null, tls);
-  const problems: string[] = [];
-  try {
-    for (const address of addresses) {
-      try {
-        const answer = await peers
-          .at(address)
-          .join({ member: encodeMember(member), token }, { signal, timeoutMs: 30_000 });
-        return { clusterId: answer.clusterId, members: answer.members };
-      } catch (thrown) {
-        const isAway =
-          thrown instanceof ClusterduckError && ["UNREACHABLE", "TIMED_OUT"].includes(thrown.code);
-        if (!isAway) throw thrown;
-        problems.push(messageOf(thrown));
-      }
-    }
-  } finally {
-    peers.close();
+  if (token.authority !== (tls?.material.authorities[0]?.fingerprint ?? "")) {
+    throw new ClusterduckError(
+      "NOT_ADMITTED",
+      "The join token was made under another certificate authority",
+      {
+        hint: `Make another one: duckctl tokens create ${member.id}`,
+      },
+    );
   }
-  throw new ClusterduckError("UNREACHABLE", `Cannot join: ${problems.join("; ")}`, {
-    hint: "Name the raft address of a member that runs: duckctl coordinators list -o wide",
-  });
+  return token;
 }

@@ -45,6 +45,8 @@ test("a fourth joins by token, catches up, votes; one is replaced; a removed id 
   assert.match(stranger.text(), /not made by this tier/);
   const joined = command(t, fourth, "join", tier.of("c2").raft, "--token", token);
   assert.equal(await joined.ended, 0, joined.text());
+  const spent = await tier.duckctl("tokens", "list");
+  assert.match(spent.out, /^TOKEN +COORDINATOR +STATE +EXPIRES\n[0-9a-f]{12} +c4 +used +20/);
   await fourth.start();
 
   await eventually(
@@ -73,6 +75,92 @@ test("a fourth joins by token, catches up, votes; one is replaced; a removed id 
   assert.notEqual(await wiped.ended, 0);
   assert.match(wiped.text(), /has lost its data directory.*may not come back under its old id/);
   assert.match(wiped.text(), /duckctl coordinators remove c3/);
+});
+
+test("a token lets one coordinator in, once: not one that was revoked, not a second time, not after its time", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
+  await tier.settled();
+  const create = async (id: string, ...more: string[]): Promise<string> => {
+    const { code, out, err } = await tier.duckctl("tokens", "create", id, ...more);
+    assert.equal(code, 0, err);
+    return out.trim();
+  };
+  const member = await tier.prepare("c2");
+  const attempt = async (token: string): Promise<string> => {
+    const run = command(t, member, "join", tier.of("c1").raft, "--token", token);
+    const code = await run.ended;
+    return `${code}: ${run.text()}`;
+  };
+
+  const revoked = await create("c2");
+  assert.match((await tier.duckctl("tokens", "revoke", revoked)).out, /^token [0-9a-f]{12} revoked\n$/);
+  assert.match(await attempt(revoked), /^7: [\s\S]*The join token was revoked at 20.*tokens create/);
+  const short = await create("c2", "--valid", "1s");
+  await eventually("it expired", async () => /expired/.test((await tier.duckctl("tokens", "list")).out));
+  assert.match(await attempt(short), /^7: [\s\S]*The join token expired at 20/);
+
+  const good = await create("c2");
+  assert.match(await attempt(good), /^0: /);
+  // The same id on another disk, with the token of the first.
+  await rm(join(member.folder, "data"), { recursive: true });
+  assert.match(
+    await attempt(good),
+    /^7: [\s\S]*The join token was used already, by coordinator "c2" at 20.*it works once/,
+  );
+  const list = await tier.duckctl("tokens", "list", "-o", "json");
+  const rows = JSON.parse(list.out) as { id: string; state: string }[];
+  assert.deepEqual(
+    rows.map(({ state }) => state),
+    ["used", "expired", "revoked"],
+  );
+  const late = await tier.duckctl("tokens", "revoke", rows[0]?.id ?? "");
+  assert.equal(late.code, 6);
+  assert.match(late.err, /was used already, by coordinator "c2".*coordinators remove c2/);
+  assert.equal((await tier.duckctl("tokens", "revoke", "nonsense")).code, 3);
+});
+
+test("a member that lost its disk is refused by whoever it meets, also where its configuration names nobody", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML });
+  await tier.settled();
+  const wipe = async (member: TierProcess): Promise<void> => {
+    await member.program().kill();
+    await rm(join(member.folder, "data"), { recursive: true, maxRetries: 20 });
+  };
+  const waitForVoter = (id: string): Promise<unknown> =>
+    eventually(
+      `${id} votes`,
+      async () => (await rowsOf(tier)).find((row) => row.id === id)?.role === "follower",
+    );
+
+  const third = tier.of("c3");
+  await wipe(third);
+  const known = third.launch();
+  assert.equal(await known.ended, 6, known.text());
+  assert.match(known.text(), /"c3" was a member of tier .* and has lost its data directory/);
+  assert.match(known.text(), /coordinators remove c3; then give this one another id/);
+  const again = await tier.duckctl("tokens", "create", "c3");
+  assert.match(again.err, /Cannot add coordinator "c3": it is a member/);
+  await eventually(
+    "c3 is missing",
+    async () => (await rowsOf(tier)).find(({ id }) => id === "c3")?.state === "missing",
+  );
+
+  // The way out, as it was told.
+  assert.equal((await tier.duckctl("coordinators", "remove", "c3", "--yes")).code, 0);
+  const token = (await tier.duckctl("tokens", "create", "c4", "-o", "name")).out.trim();
+  const fourth = await tier.prepare("c4");
+  const joined = command(t, fourth, "join", tier.of("c1").raft, "--token", token);
+  assert.equal(await joined.ended, 0, joined.text());
+  await fourth.start();
+  await waitForVoter("c4");
+
+  // Its configuration names nobody, so without more it would begin a tier of its own.
+  await wipe(fourth);
+  const alone = fourth.launch();
+  assert.equal(await alone.ended, 6, alone.text());
+  assert.match(alone.text(), /"c4" was a member of tier .*, says coordinator "c[12]", and has lost/);
+  assert.match(alone.text(), /coordinators remove c4; then give this one another id and let it join/);
+  assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.9:80")).code, 0);
 });
 
 test("leadership goes where it is sent, and a coordinator that stood alone becomes the first of a tier", async (t) => {

@@ -37,6 +37,6 @@ export function atEnd(t: Pick<TestContext, "after">, ending: Ending): void {
 /** A new folder that is removed when the test ends, after everything that was started later. */
 export async function temporaryFolder(t: Pick<TestContext, "after">, prefix = "duck-"): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), prefix));
-  atEnd(t, () => rm(folder, { recursive: true, force: true }));
+  atEnd(t, () => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }

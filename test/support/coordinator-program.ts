@@ -31,7 +31,8 @@ export function coordinatorYaml(
 
 export function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), "duck-hostile-"));
-  atEnd(context, () => rmSync(folder, { recursive: true, force: true }));
+  // The keeper of triggers outlives its coordinator and may write a last note meanwhile.
+  atEnd(context, () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
   return folder;
 }
 

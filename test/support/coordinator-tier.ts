@@ -11,6 +11,7 @@ import type { CliResult } from "./duckctl.js";
 import { quietPorts } from "./free-port.js";
 import { runProgram } from "./program.js";
 import type { RunningProgram } from "./program.js";
+import type { TestTlsTier } from "./tls.js";
 
 export type TierProcess = {
   readonly id: string;
@@ -39,7 +40,7 @@ export type CoordinatorTier = {
   /** Resolves when somebody leads and the configuration is taken. */
   readonly settled: () => Promise<void>;
   /** Another coordinator's folder, configuration and addresses; it is not started. */
-  readonly prepare: (id: string) => Promise<TierProcess>;
+  readonly prepare: (id: string, wish?: { readonly bootstrap?: readonly string[] }) => Promise<TierProcess>;
 };
 
 /** The machine that tests is busy. */
@@ -53,13 +54,19 @@ export type CoordinatorTierOptions = {
   readonly isStarted?: boolean;
   /** Name only what is needed to found the tier with `bootstrap`. */
   readonly bootstrap?: (addresses: readonly string[]) => readonly string[];
+  /** Environment of a member's process. Default: that of the test. */
+  readonly env?: (id: string) => Readonly<Record<string, string | undefined>>;
+  /** More of the transport of type raft, in YAML's flow style: `passphrase: "…"`. */
+  readonly raft?: (id: string) => string;
+  /** Everybody speaks TLS with certificates of this authority. */
+  readonly tls?: TestTlsTier;
 };
 
 export async function startCoordinatorTier(
   context: TestContext,
   options: CoordinatorTierOptions,
 ): Promise<CoordinatorTier> {
-  const { size = 3 } = options;
+  const { size = 3, env = () => process.env } = options;
   const folder = temporaryFolder(context);
   const ids = Array.from({ length: size }, (_, at) => `c${at + 1}`);
   const rafts = await quietPorts(size);
@@ -68,10 +75,23 @@ export async function startCoordinatorTier(
   const yaml = options.yaml.replaceAll("FOLDER", folder);
   const members: TierProcess[] = [];
   for (const [at, id] of ids.entries())
-    members.push(await processOf(context, { id, folder, yaml, raft: addresses[at] ?? "", bootstrap }));
+    members.push(
+      await processOf(context, {
+        ...options,
+        id,
+        folder,
+        yaml,
+        address: addresses[at] ?? "",
+        bootstrap,
+        env,
+      }),
+    );
+  const admin = await options.tls?.issue("client", "admin");
+  const certificates =
+    admin === undefined ? {} : { DUCK_CACERT: admin.ca, DUCK_CERT: admin.cert, DUCK_KEY: admin.key };
   const servers = (): string => members.map(({ grpc }) => grpc).join(",");
   const duckctl: CoordinatorTier["duckctl"] = (...args) =>
-    runDuckctl(args, { env: { DUCK_SERVER: servers() } });
+    runDuckctl(args, { env: { DUCK_SERVER: servers(), ...certificates } });
   const of = (id: string): TierProcess => {
     const found = members.find((each) => each.id === id);
     if (found === undefined) throw new Error(`no coordinator ${id}`);
@@ -82,7 +102,7 @@ export async function startCoordinatorTier(
     await Promise.all(members.map((member) => member.program().event(isStarted)));
   }
   const ask: CoordinatorTier["ask"] = (id, ...args) =>
-    runDuckctl(args, { env: { DUCK_SERVER: of(id).grpc } });
+    runDuckctl(args, { env: { DUCK_SERVER: of(id).grpc, ...certificates } });
   return {
     folder,
     members,
@@ -107,9 +127,17 @@ export async function startCoordinatorTier(
         return code === 0 && out.includes("clusters:");
       });
     },
-    prepare: async (id) => {
+    prepare: async (id, wish = {}) => {
       const [port = 0] = await quietPorts(1);
-      const made = await processOf(context, { id, folder, yaml, raft: `127.0.0.1:${port}`, bootstrap: [] });
+      const made = await processOf(context, {
+        ...options,
+        id,
+        folder,
+        yaml,
+        address: `127.0.0.1:${port}`,
+        env,
+        bootstrap: wish.bootstrap ?? [],
+      });
       members.push(made);
       return made;
     },
@@ -118,32 +146,38 @@ export async function startCoordinatorTier(
 
 async function processOf(
   context: TestContext,
-  wish: {
+  wish: Pick<CoordinatorTierOptions, "raft" | "tls"> & {
     readonly id: string;
     readonly folder: string;
     readonly yaml: string;
-    readonly raft: string;
+    /** Where the others reach it. */
+    readonly address: string;
     readonly bootstrap: readonly string[];
+    readonly env: (id: string) => Readonly<Record<string, string | undefined>>;
   },
 ): Promise<TierProcess> {
-  const { id, yaml, raft, bootstrap } = wish;
+  const { id, yaml, address, bootstrap } = wish;
   const folder = join(wish.folder, id);
   mkdirSync(folder);
   const file = join(folder, "clusterduck.yaml");
   const [grpcPort = 0, httpPort = 0] = await quietPorts(2);
   const grpc = `127.0.0.1:${grpcPort}`;
   const http = `127.0.0.1:${httpPort}`;
+  const files = await wish.tls?.issue("member", id);
+  const tls = files === undefined ? "" : `, tls: ${JSON.stringify(files)}`;
+  const more = wish.raft?.(id) ?? "";
+  const extra = more === "" ? "" : `, ${more}`;
   writeFileSync(
     file,
     `${yaml}
-coordinator: {id: ${id}, data_dir: data, listen: "${grpc}", http: "${http}"}
+coordinator: {id: ${id}, data_dir: data, listen: "${grpc}", http: "${http}"${tls}}
 transports:
-  - {type: raft, address: "${raft}", bootstrap: [${bootstrap.map((each) => `"${each}"`).join(", ")}]}
+  - {type: raft, address: "${address}", bootstrap: [${bootstrap.map((each) => `"${each}"`).join(", ")}]${extra}}
 `,
   );
   let program: RunningProgram | null = null;
   const launch = (): RunningProgram => {
-    const started = runProgram("duck-coordinator", ["-c", file]);
+    const started = runProgram("duck-coordinator", ["-c", file], wish.env(id));
     atEnd(context, () => started.kill());
     program = started;
     return started;
@@ -153,7 +187,7 @@ transports:
     folder,
     file,
     grpc,
-    raft,
+    raft: address,
     http,
     launch,
     start: async () => void (await launch().event(isStarted)),

@@ -52,7 +52,7 @@ export function fakeReplica(balancers: readonly BalancerConfig[], nodes: readonl
     deliveries,
     members: new Map(),
     joinSecret: "",
-    spentTokens: new Map(),
+    joinTokens: new Map(),
   };
   const entry = (command: Command): void => {
     index++;

@@ -27,16 +27,18 @@ export type RunningProgram = {
 const EVENT_TIMEOUT_MS = 60_000;
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Runs one of the programs in bin/ as a user would; `npm test` has built them. */
+/**
+ * Runs one of the programs in bin/ as a user would; `npm test` has built them.
+ * @param before a command that becomes the program, such as one that changes the network namespace.
+ */
 export function runProgram(
   name: "duck-agent" | "duck-coordinator" | "duckctl",
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
+  before: readonly string[] = [],
 ): RunningProgram {
-  const child = spawn(process.execPath, [`${ROOT}bin/${name}.js`, ...args], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env,
-  });
+  const [command = "", ...rest] = [...before, process.execPath, `${ROOT}bin/${name}.js`, ...args];
+  const child = spawn(command, rest, { stdio: ["ignore", "ignore", "pipe"], env });
   const events: LoggedEvent[] = [];
   let words = "";
   createInterface({ input: child.stderr }).on("line", (line) => {

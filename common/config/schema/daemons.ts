@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { PASSPHRASE_LENGTH_MIN } from "../../tls/passphrase.js";
 import { CONFIG_DEFAULTS } from "../defaults.js";
 import { proxyTarget } from "./balancer.js";
 import { nodeObject, toNode } from "./node.js";
@@ -13,6 +14,7 @@ import {
   oneOrMore,
   path,
   scalarText,
+  secureListen,
   userName,
 } from "./values.js";
 
@@ -54,8 +56,17 @@ export const coordinator = z.strictObject({
 
 const raftTransport = z.strictObject({
   type: z.literal("raft"),
-  address: listen.optional().describe("Where the other coordinators connect; default 127.0.0.1:9910"),
+  address: secureListen.optional().describe("Where the other coordinators connect; default 127.0.0.1:9910"),
   tls: tlsPattern.optional().describe("Path pattern of the certificates; default clusterduck.%s"),
+  passphrase: z
+    .string()
+    .min(PASSPHRASE_LENGTH_MIN, {
+      message: `is too short: use at least ${PASSPHRASE_LENGTH_MIN} characters, as \`openssl rand -base64 24\` gives`,
+    })
+    .max(1_000)
+    .optional()
+    .describe("What all coordinators of the tier know; better in a file, or as ${VAR}"),
+  passphrase_file: path.optional().describe("The file with the passphrase"),
   bootstrap: oneOrMore(peer).prefault([]).describe("The other coordinators, or some of them"),
   advertise: peer.optional().describe("host:port where the others reach it; default: where it listens"),
   heartbeat_interval: durationOr(RAFT.heartbeatMs, { minMs: 5, maxMs: 10_000 }).describe(

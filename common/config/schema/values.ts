@@ -100,21 +100,31 @@ export const userName = z
 /** A port alone, or host and port. Port 0: any free one. Whether it may be more than loopback, others judge. */
 export const listen = z
   .union([z.string(), z.number()], { error: "expected a port, or host:port" })
-  .transform((value, context): ListenConfig => {
-    const text = String(value).trim();
-    const match = /^(?:(?:tls|tcp|https?):\/\/)?(?:(?:\[([^\]]+)\]|([A-Za-z0-9_.-]+)?):)?(\d{1,5})\/?$/.exec(
-      text,
-    );
-    const port = Number(match?.[3]);
-    if (match === null || port > 65_535) {
-      context.addIssue({
-        code: "custom",
-        message: "is not an address to listen on: use a port up to 65535, or 127.0.0.1:PORT",
-      });
-      return z.NEVER;
-    }
-    return { host: match[1] ?? match[2] ?? "127.0.0.1", port };
-  });
+  .transform(toListen);
+
+/** The same, and whether TLS is asked for, as the seed wrote it: `tls://host:port`. */
+export const secureListen = z
+  .union([z.string(), z.number()], { error: "expected a port, or host:port" })
+  .transform((value, context) => ({
+    ...toListen(value, context),
+    isTls: String(value).trim().startsWith("tls://"),
+  }));
+
+function toListen(value: string | number, context: z.RefinementCtx): ListenConfig {
+  const text = String(value).trim();
+  const match = /^(?:(?:tls|tcp|https?):\/\/)?(?:(?:\[([^\]]+)\]|([A-Za-z0-9_.-]+)?):)?(\d{1,5})\/?$/.exec(
+    text,
+  );
+  const port = Number(match?.[3]);
+  if (match === null || port > 65_535) {
+    context.addIssue({
+      code: "custom",
+      message: "is not an address to listen on: use a port up to 65535, or 127.0.0.1:PORT",
+    });
+    return z.NEVER;
+  }
+  return { host: match[1] ?? match[2] ?? "127.0.0.1", port };
+}
 
 /** Turns what a parser throws into a problem of this value. */
 function attempt<Result>(context: z.RefinementCtx, parse: () => Result): Result {

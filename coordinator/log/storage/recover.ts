@@ -42,6 +42,18 @@ export type Recovered = {
 const RESTORE = "Restore a snapshot: duck-coordinator snapshot restore FILE";
 
 /**
+ * What helps a member of a tier. A snapshot would make it forget what it acknowledged and whom it voted for, which
+ * can cost the whole tier what a majority had: that is for when the others are lost as well.
+ */
+function replaceMember({ memberId, directory }: Pick<RecoverOptions, "memberId" | "directory">): string {
+  return (
+    `While a majority of the other coordinators works, replace this one. On one of them: duckctl coordinators remove ${memberId}; ` +
+    `then move "${directory}" away, give this one another coordinator.id and let it join: duckctl coordinators add ID. ` +
+    "Only when the others are lost too: duck-coordinator snapshot restore FILE"
+  );
+}
+
+/**
  * Reads everything, refuses damage, cuts off a torn tail. The directory must be locked.
  * @throws ClusterduckError LOG_CORRUPT, VERSION_UNSUPPORTED, CONFIG_INVALID, DISK_FULL, DISK_FAILED.
  */
@@ -50,7 +62,7 @@ export async function recover(options: RecoverOptions): Promise<Recovered> {
   const content = await readDirectory(disk, directory);
   for (const file of content.leftovers) await disk.remove(join(directory, file));
   const { damage } = content.replay;
-  if (damage !== null) throw corrupt(damage, content, directory);
+  if (damage !== null) throw corrupt(damage, content, options);
   if (content.segments.length === 0) return begin(options, content);
   checkIdentity(options, content);
   const { base, membership, entries, needsBaseMark } = await joinSnapshot(options, content);
@@ -78,7 +90,7 @@ async function begin(options: RecoverOptions, content: DirectoryContent): Promis
       offset: 0,
       found: "a snapshot, but no log segment",
     };
-    throw corrupt(damage, content, directory);
+    throw corrupt(damage, content, options);
   }
   const segment = await createSegment({
     disk,
@@ -139,7 +151,7 @@ async function joinSnapshot(
     throw corrupt(
       { file, offset: 0, found: `entry ${base.index + 1} as the first, and no snapshot of those before` },
       content,
-      directory,
+      options,
     );
   }
   const path = join(directory, newest.file);
@@ -148,7 +160,7 @@ async function joinSnapshot(
   const { last, membership = null } = decoded.header;
   if (base.index > last.index) {
     const found = `a snapshot up to entry ${last.index}, though the log begins with entry ${base.index + 1}`;
-    throw corrupt({ file: path, offset: 0, found }, content, directory);
+    throw corrupt({ file: path, offset: 0, found }, content, options);
   }
   const position = last.index - base.index;
   const isContinued =
@@ -168,7 +180,7 @@ async function wayAround(options: RecoverOptions, content: DirectoryContent, pat
       return `${away} the snapshot of entry ${decoded.header.last.index} and the log after it are whole, nothing is lost`;
     }
   }
-  return RESTORE;
+  return isOfTier(options) ? replaceMember(options) : RESTORE;
 }
 
 /** Opens the last segment for writing, and makes what follows its last whole frame zero again. */
@@ -188,10 +200,17 @@ async function openLastSegment(options: RecoverOptions, content: DirectoryConten
   return { name: last.name, path, file, bytes: last.bytes, offset: end.offset, chain: end.chain };
 }
 
-function corrupt(damage: Damage, content: DirectoryContent, directory: string): ClusterduckError {
+/** A coordinator that stands alone does not know the name of a tier. */
+function isOfTier({ clusterId }: RecoverOptions): boolean {
+  return clusterId !== "";
+}
+
+function corrupt(damage: Damage, content: DirectoryContent, options: RecoverOptions): ClusterduckError {
+  const { directory } = options;
   const newest = content.snapshots.at(-1);
-  const hint =
-    newest === undefined
+  const hint = isOfTier(options)
+    ? replaceMember(options)
+    : newest === undefined
       ? RESTORE
       : `Restore a newer snapshot if you have one, or the last of this directory, which ends with entry ${newest.last.index}: ` +
         `duck-coordinator snapshot restore "${join(directory, newest.file)}"`;

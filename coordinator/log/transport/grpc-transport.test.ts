@@ -72,6 +72,29 @@ test("a member of another cluster is refused in words, on both ends", async (con
   assert.deepEqual(two.messages, []);
 });
 
+test("both ends of a stream that was up are told of its end, once; an attempt that never got through is not one", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  one.transport.follow([
+    { id: "c2", address: two.server.address },
+    { id: "c3", address: "127.0.0.1:1" },
+  ]);
+  await until(() => one.transport.links()[0]?.isConnected === true, "they are connected");
+
+  await one.transport.close();
+  await until(() => two.disconnected.length > 0, "the one that was called is told");
+  const three = await join(context, "c3");
+  three.follow([two]);
+  await until(() => three.transport.links()[0]?.isConnected === true, "they are connected");
+  await two.server.close(0);
+  await until(() => three.disconnected.length > 0, "the one that called is told");
+
+  await until(() => three.unreachable.length > 2, "it has tried again");
+  assert.deepEqual(two.disconnected, ["c1", "c3"]);
+  assert.deepEqual(three.disconnected, ["c2"]);
+  assert.deepEqual(one.disconnected, []);
+});
+
 test("an address that leads to another member is told", async (context) => {
   const one = await join(context, "c1");
   const two = await join(context, "c2");
@@ -166,6 +189,7 @@ type Joined = {
   readonly id: string;
   readonly messages: Message[];
   readonly unreachable: string[];
+  readonly disconnected: string[];
   readonly snapshots: { readonly message: MessageOf<"installSnapshot">; readonly data: Uint8Array }[];
   follow(peers: readonly Joined[]): void;
 };
@@ -187,10 +211,12 @@ async function join(
   });
   const messages: Message[] = [];
   const unreachable: string[] = [];
+  const disconnected: string[] = [];
   const snapshots: Joined["snapshots"] = [];
   transport.start({
     onMessages: (arrived) => void messages.push(...arrived),
     onUnreachable: (peer) => void unreachable.push(peer),
+    onDisconnected: (peer) => void disconnected.push(peer),
     onSnapshot: async (message, data) => void snapshots.push({ message, data }),
   });
   const server = await createGrpcServer({
@@ -205,7 +231,7 @@ async function join(
   });
   const follow = (peers: readonly Joined[]): void =>
     transport.follow(peers.map((peer) => ({ id: peer.id, address: peer.server.address })));
-  return { transport, server, id, messages, unreachable, snapshots, follow };
+  return { transport, server, id, messages, unreachable, disconnected, snapshots, follow };
 }
 
 function heartbeatReply(from: string, to: string, round: number): Message {

@@ -70,6 +70,7 @@ class Transport implements GrpcTransport {
       logger,
       onMessages: (messages) => this.#handler?.onMessages(messages),
       onUnreachable: (peer) => this.#handler?.onUnreachable(peer),
+      onDisconnected: (peer) => this.#handler?.onDisconnected(peer),
     };
     const receiver = new SnapshotReceiver({
       own,
@@ -169,7 +170,11 @@ class Transport implements GrpcTransport {
       yield* stream.answers();
     } finally {
       stream.end();
-      if (this.#inbound.get(stream.peer) === stream) this.#inbound.delete(stream.peer);
+      // Another stream of the same peer may have taken its place.
+      if (this.#inbound.get(stream.peer) === stream) {
+        this.#inbound.delete(stream.peer);
+        this.#handler?.onDisconnected(stream.peer);
+      }
     }
   }
 

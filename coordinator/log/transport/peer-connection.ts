@@ -26,6 +26,7 @@ export type Connecting = {
   readonly logger: Logger;
   readonly onMessages: (messages: readonly Message[]) => void;
   readonly onUnreachable: (peer: string) => void;
+  readonly onDisconnected: (peer: string) => void;
 };
 
 /** Between two attempts; an attempt costs little, and a peer that is back should not wait. */
@@ -109,16 +110,18 @@ export class PeerConnection {
   }
 
   async #run(): Promise<void> {
-    const { clock, random, onUnreachable } = this.#connecting;
+    const { clock, random, onUnreachable, onDisconnected } = this.#connecting;
     const { signal } = this.#abort;
     let backoffMs = BACKOFF_MIN_MS;
     while (!signal.aborted) {
       const problem = await this.#exchange();
-      if (this.#isConnected) backoffMs = BACKOFF_MIN_MS;
+      const wasConnected = this.#isConnected;
+      if (wasConnected) backoffMs = BACKOFF_MIN_MS;
       this.#isConnected = false;
       this.#queue.clear();
       if (signal.aborted) return;
       this.#tell(problem);
+      if (wasConnected) onDisconnected(this.#peer.id);
       onUnreachable(this.#peer.id);
       this.#hurry = new AbortController();
       await clock.sleep(backoffMs * (0.5 + random() / 2), AbortSignal.any([signal, this.#hurry.signal]));

@@ -20,6 +20,8 @@ export interface TransportHandler {
   onSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<void>;
   /** What was sent to this peer lately may be lost. */
   onUnreachable(peer: string): void;
+  /** A stream from or to this peer that was up has ended, and this member did not end it. */
+  onDisconnected(peer: string): void;
 }
 
 /**

@@ -66,6 +66,15 @@ export const FAULTS = {
     tier.timeline.in(tier.random() * 10, () => member?.crash());
     after(tier, 6, () => member?.start());
   },
+  /** Connections end although nobody does: a firewall's reset, a certificate that is exchanged. */
+  disconnect: (tier: Tier) => {
+    const id = tier.random() < 0.7 ? (tier.leader()?.id ?? "") : pick(tier.random, tier.ids);
+    const share = tier.random();
+    for (const member of tier.members.values()) {
+      if (member.id === id || tier.random() > share) continue;
+      tier.timeline.in(tier.random() * 5, () => member.disconnected(id));
+    }
+  },
   pause: (tier: Tier) => {
     const member = victim(tier);
     member?.pause();

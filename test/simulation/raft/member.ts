@@ -34,6 +34,7 @@ export type MemberOptions = {
   readonly snapshotEntries: number;
   /** Ticks made up for at once after a stall. */
   readonly catchUpTicks: number;
+  readonly onCrash: (id: string) => void;
 };
 
 type Waiting = { readonly term: number; readonly answer: (attempt: Attempt<Result>) => void };
@@ -130,6 +131,7 @@ export class Member implements Observed {
     this.#readsAt = [];
     this.disk.crash(this.#options.random);
     this.#options.observer.persisted(this);
+    this.#options.onCrash(this.id);
   }
 
   /** As SIGSTOP, or a long garbage collection: time passes, nothing runs, messages wait. */
@@ -163,6 +165,14 @@ export class Member implements Observed {
       }
       this.#log(`gets ${message.kind}`, message);
       this.#call((core) => core.step(message));
+    });
+  }
+
+  /** Its connection to that member ends. */
+  disconnected(id: string): void {
+    this.#whenAwake(() => {
+      this.#log(`loses its connection to ${id}`);
+      this.#call((core) => core.reportDisconnected(id));
     });
   }
 

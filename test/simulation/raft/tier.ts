@@ -102,9 +102,18 @@ export class Tier {
       lazyMs,
       snapshotEntries,
       catchUpTicks,
+      onCrash: (crashed) => this.#tellOfEnd(crashed),
     });
     this.members.set(id, member);
     return member;
+  }
+
+  /** The connections of a process end with it: most of those who had one see that soon. */
+  #tellOfEnd(id: string): void {
+    for (const other of this.members.values()) {
+      if (other.id === id || !this.network.isOpen(id, other.id) || this.random() < 0.2) continue;
+      this.timeline.in(this.random() * 5, () => other.disconnected(id));
+    }
   }
 
   /** Whoever leads in the highest term; it may not know yet that it ceased to. */

@@ -108,6 +108,9 @@ class Stage {
       case "unreachable":
         this.tier.at(id, (core) => core.reportUnreachable(second));
         return [];
+      case "disconnected":
+        this.tier.at(id, (core) => core.reportDisconnected(second));
+        return [];
       case "cut":
         this.tier.cut(id, second);
         return [];

@@ -1581,6 +1581,13 @@ export declare type CreateJoinTokenResponse = Message<"clusterduck.v1.CreateJoin
    * @generated from field: google.protobuf.Timestamp expires_at = 3;
    */
   expiresAt?: Timestamp | undefined;
+
+  /**
+   * Names it in lists and when it is revoked; no secret.
+   *
+   * @generated from field: string token_id = 4;
+   */
+  tokenId: string;
 };
 
 /**
@@ -1588,6 +1595,130 @@ export declare type CreateJoinTokenResponse = Message<"clusterduck.v1.CreateJoin
  * Use `create(CreateJoinTokenResponseSchema)` to create a new message.
  */
 export declare const CreateJoinTokenResponseSchema: GenMessage<CreateJoinTokenResponse>;
+
+/**
+ * @generated from message clusterduck.v1.ListJoinTokensRequest
+ */
+export declare type ListJoinTokensRequest = Message<"clusterduck.v1.ListJoinTokensRequest"> & {
+  /**
+   * Answer from what the asked coordinator has, at once and without the leader.
+   *
+   * @generated from field: bool is_stale = 1;
+   */
+  isStale: boolean;
+};
+
+/**
+ * Describes the message clusterduck.v1.ListJoinTokensRequest.
+ * Use `create(ListJoinTokensRequestSchema)` to create a new message.
+ */
+export declare const ListJoinTokensRequestSchema: GenMessage<ListJoinTokensRequest>;
+
+/**
+ * @generated from message clusterduck.v1.ListJoinTokensResponse
+ */
+export declare type ListJoinTokensResponse = Message<"clusterduck.v1.ListJoinTokensResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated clusterduck.v1.JoinToken tokens = 1;
+   */
+  tokens: JoinToken[];
+};
+
+/**
+ * Describes the message clusterduck.v1.ListJoinTokensResponse.
+ * Use `create(ListJoinTokensResponseSchema)` to create a new message.
+ */
+export declare const ListJoinTokensResponseSchema: GenMessage<ListJoinTokensResponse>;
+
+/**
+ * A join token, without its secret.
+ *
+ * @generated from message clusterduck.v1.JoinToken
+ */
+export declare type JoinToken = Message<"clusterduck.v1.JoinToken"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The coordinator that may join with it.
+   *
+   * @generated from field: string coordinator_id = 2;
+   */
+  coordinatorId: string;
+
+  /**
+   * "open", "used", "revoked" or "expired".
+   *
+   * @generated from field: string state = 3;
+   */
+  state: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp made_at = 4;
+   */
+  madeAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was used or revoked; unset: neither.
+   *
+   * @generated from field: google.protobuf.Timestamp ended_at = 6;
+   */
+  endedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: string made_by = 7;
+   */
+  madeBy: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.JoinToken.
+ * Use `create(JoinTokenSchema)` to create a new message.
+ */
+export declare const JoinTokenSchema: GenMessage<JoinToken>;
+
+/**
+ * @generated from message clusterduck.v1.RevokeJoinTokenRequest
+ */
+export declare type RevokeJoinTokenRequest = Message<"clusterduck.v1.RevokeJoinTokenRequest"> & {
+  /**
+   * Its id, or the whole token.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.RevokeJoinTokenRequest.
+ * Use `create(RevokeJoinTokenRequestSchema)` to create a new message.
+ */
+export declare const RevokeJoinTokenRequestSchema: GenMessage<RevokeJoinTokenRequest>;
+
+/**
+ * @generated from message clusterduck.v1.RevokeJoinTokenResponse
+ */
+export declare type RevokeJoinTokenResponse = Message<"clusterduck.v1.RevokeJoinTokenResponse"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message clusterduck.v1.RevokeJoinTokenResponse.
+ * Use `create(RevokeJoinTokenResponseSchema)` to create a new message.
+ */
+export declare const RevokeJoinTokenResponseSchema: GenMessage<RevokeJoinTokenResponse>;
 
 /**
  * @generated from message clusterduck.v1.RemoveCoordinatorRequest
@@ -2022,6 +2153,24 @@ export declare const ControlService: GenService<{
     methodKind: "unary";
     input: typeof CreateJoinTokenRequestSchema;
     output: typeof CreateJoinTokenResponseSchema;
+  },
+  /**
+   * @generated from rpc clusterduck.v1.ControlService.ListJoinTokens
+   */
+  listJoinTokens: {
+    methodKind: "unary";
+    input: typeof ListJoinTokensRequestSchema;
+    output: typeof ListJoinTokensResponseSchema;
+  },
+  /**
+   * Nobody joins with it any more. CONFLICT for one that was used.
+   *
+   * @generated from rpc clusterduck.v1.ControlService.RevokeJoinToken
+   */
+  revokeJoinToken: {
+    methodKind: "unary";
+    input: typeof RevokeJoinTokenRequestSchema;
+    output: typeof RevokeJoinTokenResponseSchema;
   },
   /**
    * @generated from rpc clusterduck.v1.ControlService.RemoveCoordinator

@@ -14,24 +14,6 @@ import type { Message } from "@bufbuild/protobuf";
 export declare const file_clusterduck_v1_passphrase: GenFile;
 
 /**
- * The first word of the coordinator. It answers one proof, and only for a while.
- *
- * @generated from message clusterduck.v1.PassphraseChallenge
- */
-export declare type PassphraseChallenge = Message<"clusterduck.v1.PassphraseChallenge"> & {
-  /**
-   * @generated from field: bytes nonce = 1;
-   */
-  nonce: Uint8Array;
-};
-
-/**
- * Describes the message clusterduck.v1.PassphraseChallenge.
- * Use `create(PassphraseChallengeSchema)` to create a new message.
- */
-export declare const PassphraseChallengeSchema: GenMessage<PassphraseChallenge>;
-
-/**
  * From whoever joins. The proof covers both nonces, who joins, and the certificate that the coordinator was seen with,
  * so that it is worth nothing to anybody between the two.
  *
@@ -52,6 +34,13 @@ export declare type PassphraseProof = Message<"clusterduck.v1.PassphraseProof"> 
    * @generated from field: bytes proof = 3;
    */
   proof: Uint8Array;
+
+  /**
+   * SHA-256 of the certificate that the coordinator was seen with. Only for the words of a refusal: the proof covers it.
+   *
+   * @generated from field: string seen_fingerprint = 4;
+   */
+  seenFingerprint: string;
 };
 
 /**

@@ -11,26 +11,19 @@ import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file clusterduck/v1/passphrase.proto.
  */
 export const file_clusterduck_v1_passphrase = /*@__PURE__*/
-  fileDesc("Ch9jbHVzdGVyZHVjay92MS9wYXNzcGhyYXNlLnByb3RvEg5jbHVzdGVyZHVjay52MSIkChNQYXNzcGhyYXNlQ2hhbGxlbmdlEg0KBW5vbmNlGAEgASgMIkUKD1Bhc3NwaHJhc2VQcm9vZhINCgVub25jZRgBIAEoDBIUCgxqb2luZXJfbm9uY2UYAiABKAwSDQoFcHJvb2YYAyABKAwiJwoWUGFzc3BocmFzZUNvbmZpcm1hdGlvbhINCgVwcm9vZhgBIAEoDGIGcHJvdG8z");
-
-/**
- * Describes the message clusterduck.v1.PassphraseChallenge.
- * Use `create(PassphraseChallengeSchema)` to create a new message.
- */
-export const PassphraseChallengeSchema = /*@__PURE__*/
-  messageDesc(file_clusterduck_v1_passphrase, 0);
+  fileDesc("Ch9jbHVzdGVyZHVjay92MS9wYXNzcGhyYXNlLnByb3RvEg5jbHVzdGVyZHVjay52MSJfCg9QYXNzcGhyYXNlUHJvb2YSDQoFbm9uY2UYASABKAwSFAoMam9pbmVyX25vbmNlGAIgASgMEg0KBXByb29mGAMgASgMEhgKEHNlZW5fZmluZ2VycHJpbnQYBCABKAkiJwoWUGFzc3BocmFzZUNvbmZpcm1hdGlvbhINCgVwcm9vZhgBIAEoDGIGcHJvdG8z");
 
 /**
  * Describes the message clusterduck.v1.PassphraseProof.
  * Use `create(PassphraseProofSchema)` to create a new message.
  */
 export const PassphraseProofSchema = /*@__PURE__*/
-  messageDesc(file_clusterduck_v1_passphrase, 1);
+  messageDesc(file_clusterduck_v1_passphrase, 0);
 
 /**
  * Describes the message clusterduck.v1.PassphraseConfirmation.
  * Use `create(PassphraseConfirmationSchema)` to create a new message.
  */
 export const PassphraseConfirmationSchema = /*@__PURE__*/
-  messageDesc(file_clusterduck_v1_passphrase, 2);
+  messageDesc(file_clusterduck_v1_passphrase, 1);
 

@@ -7,6 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Ballot, NodeRef } from "./model_pb.js";
+import type { PassphraseConfirmation, PassphraseProof } from "./passphrase_pb.js";
 
 /**
  * Describes the file clusterduck/v1/tier.proto.
@@ -329,6 +330,13 @@ export declare type IntroduceRequest = Message<"clusterduck.v1.IntroduceRequest"
    * @generated from field: clusterduck.v1.FoundingView view = 1;
    */
   view?: FoundingView | undefined;
+
+  /**
+   * Unset: the caller has no passphrase.
+   *
+   * @generated from field: clusterduck.v1.PassphraseProof proof = 2;
+   */
+  proof?: PassphraseProof | undefined;
 };
 
 /**
@@ -345,6 +353,11 @@ export declare type IntroduceResponse = Message<"clusterduck.v1.IntroduceRespons
    * @generated from field: clusterduck.v1.FoundingView view = 1;
    */
   view?: FoundingView | undefined;
+
+  /**
+   * @generated from field: clusterduck.v1.PassphraseConfirmation confirmation = 2;
+   */
+  confirmation?: PassphraseConfirmation | undefined;
 };
 
 /**
@@ -440,6 +453,38 @@ export declare type FoundingView = Message<"clusterduck.v1.FoundingView"> & {
 export declare const FoundingViewSchema: GenMessage<FoundingView>;
 
 /**
+ * @generated from message clusterduck.v1.ChallengeRequest
+ */
+export declare type ChallengeRequest = Message<"clusterduck.v1.ChallengeRequest"> & {
+};
+
+/**
+ * Describes the message clusterduck.v1.ChallengeRequest.
+ * Use `create(ChallengeRequestSchema)` to create a new message.
+ */
+export declare const ChallengeRequestSchema: GenMessage<ChallengeRequest>;
+
+/**
+ * It answers one proof, and only for a while.
+ *
+ * @generated from message clusterduck.v1.ChallengeResponse
+ */
+export declare type ChallengeResponse = Message<"clusterduck.v1.ChallengeResponse"> & {
+  /**
+   * Empty: this coordinator has no passphrase.
+   *
+   * @generated from field: bytes nonce = 1;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message clusterduck.v1.ChallengeResponse.
+ * Use `create(ChallengeResponseSchema)` to create a new message.
+ */
+export declare const ChallengeResponseSchema: GenMessage<ChallengeResponse>;
+
+/**
  * @generated from message clusterduck.v1.JoinRequest
  */
 export declare type JoinRequest = Message<"clusterduck.v1.JoinRequest"> & {
@@ -449,6 +494,8 @@ export declare type JoinRequest = Message<"clusterduck.v1.JoinRequest"> & {
   member?: CoordinatorIdentity | undefined;
 
   /**
+   * Empty: the passphrase alone is to let it in.
+   *
    * @generated from field: string token = 2;
    */
   token: string;
@@ -459,6 +506,20 @@ export declare type JoinRequest = Message<"clusterduck.v1.JoinRequest"> & {
    * @generated from field: bool is_forwarded = 3;
    */
   isForwarded: boolean;
+
+  /**
+   * Of whoever calls: the new coordinator, or the member that passes it on.
+   *
+   * @generated from field: clusterduck.v1.PassphraseProof proof = 4;
+   */
+  proof?: PassphraseProof | undefined;
+
+  /**
+   * Empty: nobody.
+   *
+   * @generated from field: string forwarded_by = 5;
+   */
+  forwardedBy: string;
 };
 
 /**
@@ -480,6 +541,11 @@ export declare type JoinResponse = Message<"clusterduck.v1.JoinResponse"> & {
    * @generated from field: repeated clusterduck.v1.Founder members = 2;
    */
   members: Founder[];
+
+  /**
+   * @generated from field: clusterduck.v1.PassphraseConfirmation confirmation = 3;
+   */
+  confirmation?: PassphraseConfirmation | undefined;
 };
 
 /**
@@ -522,6 +588,16 @@ export declare const TierService: GenService<{
     methodKind: "unary";
     input: typeof IntroduceRequestSchema;
     output: typeof IntroduceResponseSchema;
+  },
+  /**
+   * Before each of the two calls where a passphrase has to be proved: its answer is good for one of them.
+   *
+   * @generated from rpc clusterduck.v1.TierService.Challenge
+   */
+  challenge: {
+    methodKind: "unary";
+    input: typeof ChallengeRequestSchema;
+    output: typeof ChallengeResponseSchema;
   },
   /**
    * A new coordinator asks to become a member. Any member passes it on to the leader.

@@ -1,0 +1,132 @@
+import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { networkIdentity } from "../../common/net/host-identity.js";
+import type { TlsSource } from "../../common/tls/source.js";
+import type { Founder } from "./founding.js";
+import { encodeMember } from "./identity.js";
+import type { LivingMember } from "./identity.js";
+import { peekJoinToken } from "./join-token.js";
+import { TierPeers } from "./peers.js";
+import { writeTierFile } from "./tier-file.js";
+import type { TierFile } from "./tier-file.js";
+import type { TierPassphrase } from "./tier-passphrase.js";
+
+/** Longer than the patience of the one that is asked, milliseconds. */
+const JOIN_TIMEOUT_MS = 30_000;
+
+export type JoinOptions = Omit<AskOptions, "member"> & {
+  readonly directory: string;
+  readonly file: TierFile;
+  /** Where the others reach this coordinator. */
+  readonly address: string;
+  readonly version: string;
+};
+
+/**
+ * Makes this directory that of a member of a tier.
+ * @throws ClusterduckError UNREACHABLE, DISK_FAILED, or with the tier's reason and remedy.
+ */
+export async function joinDurably(
+  options: JoinOptions,
+): Promise<{ readonly joined: TierFile; readonly members: readonly Founder[] }> {
+  const { directory, file, address, version } = options;
+  // First of all durable: whoever is let in must come back with the same name for its disk.
+  await writeTierFile(directory, file);
+  const { clusterId, members } = await askToJoin({
+    ...options,
+    member: {
+      id: file.coordinatorId,
+      raftAddress: address,
+      agentAddress: "",
+      httpAddress: "",
+      version,
+      networkIdentity: networkIdentity(),
+      diskId: file.diskId,
+      bootId: "",
+    },
+  });
+  const joined = { ...file, clusterId };
+  await writeTierFile(directory, joined);
+  return { joined, members };
+}
+
+/** What a proof of the passphrase covers of a join. */
+export function joinSubject({ id, raftAddress, diskId }: LivingMember, token: string): string {
+  return JSON.stringify(["join", id, raftAddress, diskId, token]);
+}
+
+type AskOptions = {
+  /** Raft addresses of members; one suffices. */
+  readonly addresses: readonly string[];
+  /** Null: the passphrase alone is to let it in. */
+  readonly token: string | null;
+  readonly member: LivingMember;
+  readonly tls: TlsSource | null;
+  readonly passphrase: TierPassphrase;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Asks a tier to let this coordinator in.
+ * @throws ClusterduckError UNREACHABLE, or with the tier's reason and remedy.
+ */
+async function askToJoin(options: AskOptions): Promise<{ clusterId: string; members: readonly Founder[] }> {
+  const { addresses, token, member, tls, passphrase, signal } = options;
+  if (token !== null) assertFits(token, member, tls);
+  const peers = new TierPeers(() => null, tls);
+  const problems: string[] = [];
+  try {
+    for (const address of addresses) {
+      try {
+        const calls = peers.at(address);
+        const subject = joinSubject(member, token ?? "");
+        const call = { signal, timeoutMs: JOIN_TIMEOUT_MS };
+        const { proof, assertConfirmed } = await passphrase.prove(
+          calls,
+          address,
+          { id: member.id, subject },
+          call,
+        );
+        const answer = await calls.join(
+          {
+            member: encodeMember(member),
+            token: token ?? "",
+            ...(proof === undefined ? {} : { proof }),
+          },
+          call,
+        );
+        assertConfirmed(answer.confirmation);
+        return { clusterId: answer.clusterId, members: answer.members };
+      } catch (thrown) {
+        const isAway =
+          thrown instanceof ClusterduckError && ["UNREACHABLE", "TIMED_OUT"].includes(thrown.code);
+        if (!isAway) throw thrown;
+        problems.push(messageOf(thrown));
+      }
+    }
+  } finally {
+    peers.close();
+  }
+  throw new ClusterduckError("UNREACHABLE", `Cannot join: ${problems.join("; ")}`, {
+    hint: "Name the raft address of a member that runs: duckctl coordinators list -o wide",
+  });
+}
+
+/** What a token itself says against this coordinator: no need to ask anybody. */
+function assertFits(token: string, member: LivingMember, tls: TlsSource | null): void {
+  const { coordinatorId, authority } = peekJoinToken(token);
+  if (coordinatorId !== member.id) {
+    throw new ClusterduckError(
+      "CONFIG_INVALID",
+      `The join token is for coordinator "${coordinatorId}", and this one is "${member.id}"`,
+      { hint: `Set coordinator.id to "${coordinatorId}"` },
+    );
+  }
+  if (authority === (tls?.material.authorities[0]?.fingerprint ?? "")) return;
+  throw new ClusterduckError(
+    "CONFIG_INVALID",
+    "The tier's certificate authority is not the one configured here",
+    {
+      hint: "Issue this coordinator's certificate with the tier's authority: duckctl tls issue member NAME --host HOST",
+    },
+  );
+}
