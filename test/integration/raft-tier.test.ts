@@ -3,10 +3,13 @@ import assert from "node:assert/strict";
 import { open, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { buildProgram } from "../../bench/support/build-member.js";
 import { RaftTier } from "../support/raft-tier.js";
 import type { TierMember } from "../support/raft-tier.js";
 
 const TIMING = { heartbeatMs: 50, electionMs: 500 };
+/** A member starts several times as fast as from its source, and these tests start fifty. */
+const program = await buildProgram("test/support/raft-member-program.ts");
 
 test("nothing acknowledged is lost when leaders are killed under load", async (context) => {
   const tier = await startTier(context);
@@ -134,7 +137,13 @@ async function startTier(
   context: Context,
   extra: { readonly snapshotEntries?: number } = {},
 ): Promise<RaftTier> {
-  const tier = await RaftTier.start({ size: 3, segmentBytes: 256 * 1024, ...TIMING, ...extra });
+  const tier = await RaftTier.start({
+    size: 3,
+    segmentBytes: 256 * 1024,
+    program: [program],
+    ...TIMING,
+    ...extra,
+  });
   context.after(() => tier.close());
   return tier;
 }
