@@ -149,8 +149,10 @@ async function areOneTier(
   });
   // A passphrase stays where it was written.
   const [first] = instances;
-  const { out } = await runDuckctl(["config", "show"], { env: { ...env, DUCK_SERVER: first?.grpc ?? "" } });
-  assert.match(out, /clusterduck-http/);
+  const out = await eventually("the leader's configuration", async () => {
+    const shown = await runDuckctl(["config", "show"], { env: { ...env, DUCK_SERVER: first?.grpc ?? "" } });
+    return shown.out.includes("clusterduck-http") && shown.out;
+  });
   assert.doesNotMatch(out, /what all the ducks know/);
   assert.match(await readFile(first?.file ?? "", "utf8"), /tls:\/\//);
 }
