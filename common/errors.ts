@@ -17,7 +17,7 @@ export type ErrorCode =
   /** Too much waits already; nothing happened, and asking again in a moment helps. */
   | "OVERLOADED"
   | "DISK_FAILED"
-  /** No space left; what was asked for did not happen, and goes on once there is space. */
+  /** No space left; what was asked for did not happen, unless the message says that it may, and goes on once there is space. */
   | "DISK_FULL"
   | "LOG_CORRUPT"
   | "LOG_LOCKED"

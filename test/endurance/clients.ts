@@ -243,7 +243,7 @@ function keyOf({ kind, addr }: Register): string {
 function hasNotHappened(thrown: unknown): boolean {
   if (!(thrown instanceof ClusterduckError)) return false;
   if (isUnsent(thrown)) return true;
-  return ["CONFLICT", "NOT_FOUND", "NOT_LEADER", "OVERLOADED", "DISK_FULL", "INVALID_ARGUMENT"].includes(
-    thrown.code,
-  );
+  // A leader whose disk became full has perhaps sent it to others already.
+  if (thrown.code === "DISK_FULL") return !/may happen/.test(thrown.message);
+  return ["CONFLICT", "NOT_FOUND", "NOT_LEADER", "OVERLOADED", "INVALID_ARGUMENT"].includes(thrown.code);
 }
