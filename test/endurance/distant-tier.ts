@@ -10,7 +10,7 @@ import type { Network } from "../support/netns.js";
 import { runProgram } from "../support/program.js";
 import type { RunningProgram } from "../support/program.js";
 import { createTlsTier } from "../support/tls.js";
-import { SmallDisk } from "./small-disk.js";
+import { removeOrphanedDisks, SmallDisk } from "./small-disk.js";
 
 export type DistantTierOptions = {
   readonly size: number;
@@ -48,7 +48,8 @@ export function idsOf(size: number): readonly string[] {
 /** Resolves when all processes are begun; they still have to find each other. */
 export async function startDistantTier(options: DistantTierOptions): Promise<DistantTier> {
   const ids = idsOf(options.size);
-  const folder = mkdtempSync(join(tmpdir(), "duck-distant-"));
+  removeOrphanedDisks();
+  const folder = mkdtempSync(join(tmpdir(), `duck-distant-${process.pid}-`));
   const closers: (() => Promise<void> | void)[] = [
     () => rmSync(folder, { recursive: true, force: true, maxRetries: 20 }),
   ];

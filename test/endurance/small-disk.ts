@@ -1,8 +1,18 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 const PIECE = Buffer.alloc(1024 * 1024, 1);
+
+/** Of tests that were killed before they could clean up. */
+export function removeOrphanedDisks(): void {
+  const mounts = readFileSync("/proc/mounts", "utf8").split("\n");
+  for (const line of mounts) {
+    const [, path = ""] = line.split(" ");
+    const pid = /\/duck-distant-(\d+)-[^/]*\//.exec(path)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) execFileSync("umount", ["--lazy", path]);
+  }
+}
 
 /** A file system of its own that can become full. Needs root. */
 export class SmallDisk {

@@ -2,7 +2,7 @@
  * Hosts of their own for programs under test: a network namespace each, all on one bridge, and what can happen
  * between them. Needs root, iproute2 and nftables (Linux).
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 
@@ -139,18 +139,38 @@ function freeSubnet(): string {
   throw new Error(`All of ${SUBNETS}.0.0/16 is in use on this host`);
 }
 
-/** Those of tests that were killed before they could clean up. */
+/** Those of tests that were killed before they could clean up, with the programs that still run there. */
 async function removeOrphans(): Promise<void> {
-  await removeNamespaces((name) => {
+  const isOrphan = (name: string): boolean => {
     const pid = /^duck-(\d+)-/.exec(name)?.[1];
     return pid !== undefined && !existsSync(`/proc/${pid}`);
-  });
+  };
+  for (const name of namespaces().filter(isOrphan)) {
+    const { stdout } = spawnSync("ip", ["netns", "pids", name], { encoding: "utf8" });
+    for (const pid of stdout.split("\n").filter((line) => line !== "")) killIfThere(Number(pid));
+  }
+  await removeNamespaces(isOrphan);
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended meanwhile.
+  }
+}
+
+function namespaces(): readonly string[] {
+  return existsSync(NAMESPACES) ? readdirSync(NAMESPACES) : [];
 }
 
 async function removeNamespaces(isMine: (name: string) => boolean): Promise<void> {
-  const names = existsSync(NAMESPACES) ? readdirSync(NAMESPACES).filter(isMine) : [];
   // The other end of a pair goes with its namespace.
-  await Promise.all(names.map((name) => run(["ip", "netns", "del", name])));
+  await Promise.all(
+    namespaces()
+      .filter(isMine)
+      .map((name) => run(["ip", "netns", "del", name])),
+  );
 }
 
 function run(command: readonly string[], input = ""): Promise<void> {
