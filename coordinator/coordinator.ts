@@ -7,6 +7,7 @@ import { parseConfigAside } from "../common/config/parse-aside.js";
 import { createGrpcServer } from "../common/grpc/server.js";
 import { messageOf } from "../common/errors.js";
 import type { Logger } from "../common/logger.js";
+import type { NodeRef } from "../common/model/node.js";
 import { localAddresses, networkIdentity } from "../common/net/host-identity.js";
 import type { Random } from "../common/random.js";
 import { openTlsSource } from "../common/tls/source.js";
@@ -24,6 +25,7 @@ import type { DecisionLoop } from "./decision-loop.js";
 import { startDelivery } from "./delivery/start.js";
 import { takeFileConfig } from "./file-config.js";
 import type { ConfigFile } from "./file-config.js";
+import { firstStates } from "./first-states.js";
 import { createMetrics } from "./http/metrics.js";
 import { startHttpServer } from "./http/server.js";
 import { leaderClock } from "./leader-clock.js";
@@ -69,6 +71,11 @@ export type RunningCoordinator = {
   readonly grpcAddress: string;
   /** Null: the HTTP transport is off. */
   readonly httpAddress: string | null;
+  /**
+   * Resolves when every node has had a first state, or after `limitMs` milliseconds with those that had none.
+   * @throws when the coordinator stops meanwhile.
+   */
+  readonly firstStates: (limitMs: number) => Promise<readonly NodeRef[]>;
   /** Takes a new file: its clusters and balancers at once, its process settings at the next start. */
   readonly reload: (file: ConfigFile) => Promise<{ readonly hasChanged: boolean }>;
   /** Tells the metrics that a file was refused. */
@@ -344,6 +351,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       id: config.id,
       grpcAddress,
       httpAddress: http?.address ?? null,
+      firstStates: (limitMs) => firstStates(replica, clock, limitMs, stopping.signal),
       reload: async (next) => {
         // Files that are no longer named may be gone; the new ones are taken at the next start.
         if (isDeepStrictEqual(next.config.coordinator.tls, config.tls)) await tls?.reload();

@@ -12,6 +12,8 @@ import { addStatusCommand } from "./status-command.js";
 import { addTierCommands } from "./tier-commands.js";
 
 const PROGRAM = "duck-coordinator";
+/** How long the example's services have for their first state before people are told to look, milliseconds. */
+const FIRST_STATES_MS = 10_000;
 
 /** What the program duck-coordinator is made of. */
 export const coordinatorDaemon: DaemonProgram = {
@@ -77,7 +79,14 @@ async function runExample({ pidFile, logger }: Pick<RunRequest, "pidFile" | "log
       logger,
       start: startEmbedded,
       hasAgent: true,
-      onStarted: (coordinator) => process.stdout.write(greeting(coordinator, example)),
+      // What it asks people to try works from the first moment on.
+      onStarted: (coordinator) => {
+        coordinator
+          .firstStates(FIRST_STATES_MS)
+          .then((unseen) => process.stdout.write(greeting(coordinator, example, unseen)))
+          // It stops before it was ready.
+          .catch(() => undefined);
+      },
     });
   } finally {
     await example.stop();

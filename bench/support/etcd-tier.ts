@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { quietPorts } from "../../test/support/free-port.js";
+import { freePorts } from "../../test/support/free-port.js";
 import { RawClient } from "../../test/support/raft-kv.js";
 
 const PUT = "/etcdserverpb.KV/Put";
@@ -83,7 +83,7 @@ export class EtcdTier {
 
   static async start(options: EtcdOptions): Promise<EtcdTier> {
     const directory = await mkdtemp(join(options.parent ?? tmpdir(), "duck-etcd-"));
-    const ports = await quietPorts(6);
+    const ports = await freePorts(6);
     const peerUrl = (at: number): string => `http://127.0.0.1:${ports[at * 2] ?? 0}`;
     const clientUrl = (at: number): string => `http://127.0.0.1:${ports[at * 2 + 1] ?? 0}`;
     const names = ["e0", "e1", "e2"];

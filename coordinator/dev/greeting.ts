@@ -1,8 +1,17 @@
+import { nodeKey } from "../../common/model/node.js";
+import type { NodeRef } from "../../common/model/node.js";
 import type { RunningCoordinator } from "../coordinator.js";
 import type { Example } from "./example.js";
 
-/** What `npm start` says: what runs, where to look, and what to try. */
-export function greeting(coordinator: RunningCoordinator, example: Example): string {
+/**
+ * What `npm start` says: what runs, where to look, and what to try.
+ * @param unseen nodes without a state, although there was time for it.
+ */
+export function greeting(
+  coordinator: Pick<RunningCoordinator, "httpAddress">,
+  example: Pick<Example, "services" | "remarks">,
+  unseen: readonly NodeRef[],
+): string {
   const proxy = example.services.find((service) => service.name === "haproxy");
   const first = example.services.find((service) => service.name === "web 1");
   const others = example.services.filter((service) => service.name !== "haproxy");
@@ -18,6 +27,9 @@ export function greeting(coordinator: RunningCoordinator, example: Example): str
       ? []
       : [`  haproxy  http://127.0.0.1:${proxy.port} sends requests to the web servers`]),
     ...example.remarks.map((remark) => `  (${remark})`),
+    ...unseen.map(
+      (node) => `  (${nodeKey(node)} has no state yet: npx duckctl explain ${node.addr} says why)`,
+    ),
     "",
     "Look, from this folder in another terminal:",
     "  npx duckctl status",

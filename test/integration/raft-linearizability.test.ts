@@ -18,7 +18,7 @@ import type { Random } from "../../common/random.js";
 import { Client } from "../simulation/raft/client.js";
 import type { Attempt, Service } from "../simulation/raft/client.js";
 import type { Command, Result } from "../simulation/raft/machine.js";
-import { quietPorts } from "../support/free-port.js";
+import { freePorts } from "../support/free-port.js";
 import { judge } from "../support/linearizability/checker.js";
 import { formatHistory } from "../support/linearizability/history.js";
 import type { Operation, Value } from "../support/linearizability/history.js";
@@ -34,7 +34,7 @@ const CLIENTS = 5;
 test("what clients of three killed and stopped members saw is linearizable", async (context) => {
   const random = seededRandom(SEED);
   const directory = mkdtempSync(join(tmpdir(), "duck-tier-"));
-  const ports = await quietPorts(3);
+  const ports = await freePorts(3);
   const founding = ports.map((port, at) => ({
     id: `c${at + 1}`,
     role: "voter",

@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { createGrpcClient } from "../../common/grpc/client.js";
 import { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { NodeState } from "../../proto/gen/clusterduck/v1/model_pb.js";
-import { canListen, quietPorts } from "../support/free-port.js";
+import { canListen, freePorts } from "../support/free-port.js";
 import { runProgram } from "../support/program.js";
 import type { RunningProgram } from "../support/program.js";
 import { startRedis } from "../support/redis-server.js";
@@ -117,7 +117,7 @@ async function prepare(t: TestContext): Promise<Bench> {
     await rm(folder, { recursive: true, force: true, maxRetries: 20 });
   });
   const areFree = (await Promise.all(README_PORTS.map(canListen))).every((isFree) => isFree);
-  const [grpc = 0, ...spare] = await quietPorts(3);
+  const [grpc = 0, ...spare] = await freePorts(3);
   const ports = areFree ? README_PORTS : spare;
   for (const port of ports) servers.push(await startRedis({ port }));
   const text = README.replace("cwd: /tmp", `cwd: ${folder}`).replaceAll(/\b63(79|80)\b/g, (word) =>

@@ -9,7 +9,7 @@ import { atEnd } from "../support/at-end.js";
 import { temporaryFolder } from "../support/coordinator-program.js";
 import { eventually } from "../support/coordinator-tier.js";
 import { runDuckctl } from "../support/duckctl.js";
-import { quietPorts } from "../support/free-port.js";
+import { freePorts } from "../support/free-port.js";
 import { runProgram } from "../support/program.js";
 import type { RunningProgram } from "../support/program.js";
 
@@ -34,7 +34,7 @@ const WITH_TLS = (own: number, others: readonly number[]): string =>
     .join(", ")}]}]\n`;
 
 test("three instances that name the others are one tier, with the README's lines", async (t) => {
-  const ports = await quietPorts(3);
+  const ports = await freePorts(3);
   const instances = await prepare(t, (at) => README(ports[at] ?? 0, others(ports, at)));
 
   const programs = instances.map((each) => start(t, each));
@@ -44,7 +44,7 @@ test("three instances that name the others are one tier, with the README's lines
 });
 
 test("three with keys from gen-tls are one tier over TLS, and duckctl asks them with the certificate that came along", async (t) => {
-  const ports = await quietPorts(3);
+  const ports = await freePorts(3);
   const instances = await prepare(t, (at) => WITH_TLS(ports[at] ?? 0, others(ports, at)));
   const [first] = instances;
   assert.ok(first);
@@ -71,7 +71,7 @@ test("three with keys from gen-tls are one tier over TLS, and duckctl asks them 
 });
 
 test("instances that know one address and a passphrase find each other, in any order", async (t) => {
-  const ports = await quietPorts(3);
+  const ports = await freePorts(3);
   const [first = 0] = ports;
   const instances = await prepare(t, (at) =>
     README(ports[at] ?? 0, at === 0 ? [] : [first]).replace(
@@ -89,7 +89,7 @@ test("instances that know one address and a passphrase find each other, in any o
 });
 
 test("tls:// beyond loopback means the certificates that the original's default names", async (t) => {
-  const [port = 0] = await quietPorts(1);
+  const [port = 0] = await freePorts(1);
   const [instance] = await prepare(t, () => README(port, []).replace("127.0.0.1", "0.0.0.0"), 1);
   assert.ok(instance);
 
@@ -112,7 +112,7 @@ async function prepare(
   count = 3,
 ): Promise<readonly Instance[]> {
   const home = temporaryFolder(t);
-  const ports = await quietPorts(count);
+  const ports = await freePorts(count);
   return Promise.all(
     ports.map(async (port, at) => {
       const id = `c${at + 1}`;

@@ -8,7 +8,7 @@ import { atEnd } from "./at-end.js";
 import { temporaryFolder } from "./coordinator-program.js";
 import { runDuckctl } from "./duckctl.js";
 import type { CliResult } from "./duckctl.js";
-import { quietPorts } from "./free-port.js";
+import { freePorts } from "./free-port.js";
 import { runProgram } from "./program.js";
 import type { RunningProgram } from "./program.js";
 import type { TestTlsTier } from "./tls.js";
@@ -69,7 +69,7 @@ export async function startCoordinatorTier(
   const { size = 3, env = () => process.env } = options;
   const folder = temporaryFolder(context);
   const ids = Array.from({ length: size }, (_, at) => `c${at + 1}`);
-  const rafts = await quietPorts(size);
+  const rafts = await freePorts(size);
   const addresses = rafts.map((port) => `127.0.0.1:${port}`);
   const bootstrap = options.bootstrap?.(addresses) ?? addresses;
   const yaml = options.yaml.replaceAll("FOLDER", folder);
@@ -128,7 +128,7 @@ export async function startCoordinatorTier(
       });
     },
     prepare: async (id, wish = {}) => {
-      const [port = 0] = await quietPorts(1);
+      const [port = 0] = await freePorts(1);
       const made = await processOf(context, {
         ...options,
         id,
@@ -160,7 +160,7 @@ async function processOf(
   const folder = join(wish.folder, id);
   mkdirSync(folder);
   const file = join(folder, "clusterduck.yaml");
-  const [grpcPort = 0, httpPort = 0] = await quietPorts(2);
+  const [grpcPort = 0, httpPort = 0] = await freePorts(2);
   const grpc = `127.0.0.1:${grpcPort}`;
   const http = `127.0.0.1:${httpPort}`;
   const files = await wish.tls?.issue("member", id);

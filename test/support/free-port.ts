@@ -1,33 +1,46 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { createServer } from "node:net";
 
-/** A TCP port of 127.0.0.1 that nobody listens on now. Another process may take it before you do: retry then. */
+/** Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up). */
+const LOWEST = 20_000;
+const HIGHEST = 31_999;
+
+/** A TCP port of 127.0.0.1 for this process alone: see `freePorts`. */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("A TCP server has no port");
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return address.port;
+  const [port = 0] = await freePorts(1);
+  return port;
 }
 
-/** Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up). */
-const QUIET_FROM = 20_000;
-const QUIET_TO = 32_000;
+/**
+ * Several TCP ports of 127.0.0.1 that nobody listens on, in rising order. No outgoing connection takes them, and
+ * until this process ends no other caller of this function gets them, whichever test it belongs to: programs may
+ * take them late, or again and again.
+ */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const found: number[] = [];
+  while (found.length < count) {
+    const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
+    if ((await reserve(port)) && (await canListen(port))) found.push(port);
+  }
+  return found.sort((left, right) => left - right);
+}
 
 /**
- * Several TCP ports of 127.0.0.1 that nobody listens on, in rising order, and that no outgoing connection will
- * take before they are used: for programs that take their ports late, or again and again.
+ * The UDP port of the same number stands for the TCP port: the system gives it to one process only, and takes it
+ * back whichever way that process ends.
  */
-export async function quietPorts(count: number): Promise<readonly number[]> {
-  const found = new Set<number>();
-  while (found.size < count) {
-    const port = QUIET_FROM + Math.floor(Math.random() * (QUIET_TO - QUIET_FROM));
-    if (!found.has(port) && (await canListen(port))) found.add(port);
+async function reserve(port: number): Promise<boolean> {
+  const socket = createSocket("udp4");
+  socket.bind({ port, address: "127.0.0.1", exclusive: true });
+  try {
+    await once(socket, "listening");
+  } catch {
+    socket.close();
+    return false;
   }
-  return [...found].sort((left, right) => left - right);
+  socket.unref();
+  return true;
 }
 
 export async function canListen(port: number): Promise<boolean> {

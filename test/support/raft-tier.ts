@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { RaftLogStatus } from "../../coordinator/log/raft-log-status.js";
 import type { Membership, MembershipChange } from "../../coordinator/raft/membership.js";
-import { quietPorts } from "./free-port.js";
+import { freePorts } from "./free-port.js";
 import { encodePut, KV_PATHS, RawClient } from "./raft-kv.js";
 import type { LoadAnswer, LoadRequest } from "./raft-kv.js";
 import type { MemberOptions } from "./raft-member-program.js";
@@ -131,7 +131,7 @@ export class RaftTier {
 
   static async start(options: TierOptions): Promise<RaftTier> {
     const directory = await mkdtemp(join(options.parent ?? tmpdir(), "duck-tier-"));
-    const ports = await quietPorts(options.size * 2 + 2);
+    const ports = await freePorts(options.size * 2 + 2);
     const founding = Array.from({ length: options.size }, (_, at) => ({
       id: `c${at + 1}`,
       role: "voter" as const,

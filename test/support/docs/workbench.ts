@@ -15,7 +15,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseDocument } from "yaml";
 
-import { quietPorts } from "../free-port.js";
+import { freePorts } from "../free-port.js";
 import { endProcessesOf, RUN_VARIABLE } from "./processes.js";
 import { Terminal } from "./terminal.js";
 
@@ -55,7 +55,7 @@ export class Workbench {
   static async open(): Promise<Workbench> {
     // Short: the paths of sockets below it may have 107 bytes.
     const directory = await mkdtemp(join(tmpdir(), "dd-"));
-    const free = await quietPorts(PORTS.length);
+    const free = await freePorts(PORTS.length);
     try {
       return new Workbench(directory, new Map(PORTS.map((port, at) => [port, free[at] ?? port])));
     } catch (thrown) {
