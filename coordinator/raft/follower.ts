@@ -15,7 +15,7 @@ export function takeAppend(self: Self, leader: string, append: Append): void {
   // What lies behind may be the tail of an older leader: neither committed nor acknowledged with this.
   const match = previous.index + entries.length;
   log.commitTo(Math.min(append.commit, match));
-  self.promise(leader, { kind: "appendReply", isAccepted: true, match });
+  if (append.isQuiet !== true) self.promise(leader, { kind: "appendReply", isAccepted: true, match });
 }
 
 /** What is committed is equal everywhere, and perhaps no longer here to be compared. */

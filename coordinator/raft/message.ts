@@ -47,6 +47,8 @@ export type Append = {
   readonly entries: readonly Entry[];
   /** The leader's commit index; the receiver follows it as far as this message proves its own log equal. */
   readonly commit: number;
+  /** Answered only when it is rejected: it tells a new commit index to a peer that has acknowledged all of it. */
+  readonly isQuiet?: boolean;
 };
 
 /**

@@ -81,6 +81,11 @@ export class Progress {
     return this.#state !== "replicate" || !this.#inflights.isFull;
   }
 
+  /** Whether the next append is there to be answered, whatever it holds. */
+  get isQuestion(): boolean {
+    return this.#state !== "replicate" || this.#isCheckDue;
+  }
+
   tick(): void {
     this.#silentTicks++;
   }

@@ -120,7 +120,9 @@ export class Replication {
     const term = log.termAt(index);
     if (term === null) return null;
     const entries = progress.hasRoom ? log.entriesAfter(index, config.maxAppendBytes) : [];
-    return { kind: "append", previous: { index, term }, entries, commit: log.commit };
+    const append = { kind: "append", previous: { index, term }, entries, commit: log.commit } as const;
+    const isQuiet = entries.length === 0 && progress.match >= index && !progress.isQuestion;
+    return isQuiet ? { ...append, isQuiet } : append;
   }
 
   #sendSnapshot(peer: string, progress: Progress): void {

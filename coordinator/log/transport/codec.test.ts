@@ -45,15 +45,16 @@ const append = fc
       { maxLength: 20 },
     ),
     commit: index,
+    quiet: fc.constantFrom({}, { isQuiet: true }),
   })
-  .map(({ previous, wishes, commit }): MessageBody => {
+  .map(({ previous, wishes, commit, quiet }): MessageBody => {
     let term = Math.max(1, previous.term);
     const entries = wishes.map((wish, at): Entry => {
       term += wish.growth;
       const content = wish.kind === "members" ? encodeMembership(wish.members) : wish.payload;
       return { index: previous.index + 1 + at, term, kind: wish.kind, payload: content };
     });
-    return { kind: "append", previous, entries, commit };
+    return { kind: "append", previous, entries, commit, ...quiet };
   });
 const body: fc.Arbitrary<MessageBody> = fc.oneof(
   append,

@@ -114,7 +114,8 @@ function decodeAppend(wire: WireAppend): Omit<Extract<MessageBody, { kind: "appe
       last = entry;
     }
   }
-  return { previous, entries, commit: decodeIndex(wire.commit, "a commit") };
+  const append = { previous, entries, commit: decodeIndex(wire.commit, "a commit") };
+  return wire.quiet ? { ...append, isQuiet: true } : append;
 }
 
 function decodeRun(run: WireEntryRun, termBefore: number): Pick<Entry, "term" | "kind"> {

@@ -45,11 +45,11 @@ function encodeBody(message: Message): NonNullable<WireMessage["body"]> {
     case "voteReply":
       return { case: "voteReply", value: { isGranted: message.isGranted } };
     case "append": {
-      const { previous, entries, commit } = message;
+      const { previous, entries, commit, isQuiet = false } = message;
       const runs = encodeRuns(entries);
       return {
         case: "append",
-        value: { previous: encodePosition(previous), runs, commit: toUint64(commit) },
+        value: { previous: encodePosition(previous), runs, commit: toUint64(commit), quiet: isQuiet },
       };
     }
     case "appendReply":

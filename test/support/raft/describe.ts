@@ -90,9 +90,10 @@ function describeBody(message: Message): string {
     case "voteReply":
       return `${message.kind}, ${message.isGranted ? "granted" : "denied"}`;
     case "append": {
-      const { previous, entries, commit } = message;
+      const { previous, entries, commit, isQuiet } = message;
       const what = entries.length === 0 ? "nothing" : entries.map(describeEntry).join(" ");
-      return `append ${what} after ${previous.index}/${previous.term}, commit ${commit}`;
+      const how = isQuiet === true ? ", quiet" : "";
+      return `append ${what} after ${previous.index}/${previous.term}, commit ${commit}${how}`;
     }
     case "appendReply":
       return message.isAccepted

@@ -416,6 +416,13 @@ export declare type Append = Message<"clusterduck.v1.Append"> & {
    * @generated from field: uint64 commit = 3;
    */
   commit: bigint;
+
+  /**
+   * The receiver answers only to refuse it: all that an acceptance would say is known.
+   *
+   * @generated from field: bool quiet = 4;
+   */
+  quiet: boolean;
 };
 
 /**
