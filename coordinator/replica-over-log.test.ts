@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { systemClock } from "../common/clock.js";
+import type { Clock } from "../common/clock.js";
 import { ClusterduckError } from "../common/errors.js";
 import { silentLogger } from "../common/logger.js";
 import { seededRandom } from "../common/random.js";
@@ -62,6 +63,22 @@ test("a restart restores the snapshot and the entries after it", async () => {
   assert.deepEqual(again.replica.state.events, events);
   assert.equal(again.replica.state.clusterId, clusterId);
   assert.equal(again.replica.state.term, 3);
+});
+
+test("where little happens, a snapshot is taken once a day, with the first entry of the next", async () => {
+  let extraMs = 0;
+  const clock: Clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + extraMs };
+  const { replica, log } = await open({ clock });
+  await configure(replica);
+  extraMs = 24 * 3_600_000 - 60_000;
+  await replica.propose(addNode(1), "test");
+  assert.equal(log.status().firstIndex, 1);
+
+  extraMs += 60_000;
+  await replica.propose(addNode(2), "test");
+  await until(() => log.status().firstIndex > 1, "a snapshot has replaced entries");
+  await replica.close();
+  await log.close();
 });
 
 test("where the entries in between are gone, another member's snapshot takes their place, and listeners are told", async () => {
@@ -150,6 +167,7 @@ after(() => Promise.all(opened.map((log) => log.close())));
 
 type Options = {
   readonly disk?: SimulatedDisk;
+  readonly clock?: Clock;
   readonly snapshotEntries?: number;
   readonly onFailure?: (error: unknown) => void;
 };
@@ -158,7 +176,7 @@ async function open(
   options: Options = {},
 ): Promise<{ readonly replica: OpenReplica; readonly log: ReplicatedLog; readonly disk: SimulatedDisk }> {
   const disk = options.disk ?? new SimulatedDisk({ random: seededRandom(1) });
-  const shared = { clock: systemClock, logger: silentLogger };
+  const shared = { clock: options.clock ?? systemClock, logger: silentLogger };
   const log = await openSingleMemberLog({
     ...shared,
     dir: "/log",

@@ -6,6 +6,8 @@ import type { StateMachine } from "./state/machine.js";
 
 /** Large entries (cuts with many ballots, configurations) call for a snapshot before there are many. */
 const SNAPSHOT_AFTER_BYTES = 32 * 1024 * 1024;
+/** Where little happens, a restart does not go through the entries of weeks either: this is a day. */
+const SNAPSHOT_AFTER_MS = 24 * 3_600_000;
 
 export type SnapshotterOptions = {
   readonly clock: Clock;
@@ -20,6 +22,7 @@ export class Snapshotter {
   readonly #options: SnapshotterOptions;
   #entries: number;
   #bytes = 0;
+  #savedAtMs: number;
   #saving: Promise<void> | null = null;
 
   constructor(log: ReplicatedLog, machine: StateMachine, options: SnapshotterOptions) {
@@ -27,12 +30,17 @@ export class Snapshotter {
     this.#machine = machine;
     this.#options = options;
     this.#entries = 0;
+    this.#savedAtMs = options.clock.monotonicMs();
   }
 
   onApplied(bytes: number): void {
     this.#entries++;
     this.#bytes += bytes;
-    const isDue = this.#entries >= this.#options.snapshotEntries || this.#bytes >= SNAPSHOT_AFTER_BYTES;
+    const { clock, snapshotEntries } = this.#options;
+    const isDue =
+      this.#entries >= snapshotEntries ||
+      this.#bytes >= SNAPSHOT_AFTER_BYTES ||
+      clock.monotonicMs() - this.#savedAtMs >= SNAPSHOT_AFTER_MS;
     if (!isDue || this.#saving !== null) return;
     // A failure of the disk shows in the log itself; for want of space the next entries try again.
     this.save().catch((thrown: unknown) => {
@@ -59,6 +67,7 @@ export class Snapshotter {
     const startedAtMs = clock.monotonicMs();
     this.#entries = 0;
     this.#bytes = 0;
+    this.#savedAtMs = startedAtMs;
     const pieces: Uint8Array[] = [];
     for (const piece of this.#machine.capture()) {
       pieces.push(piece);
