@@ -159,7 +159,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: "etcd-12359: a member whose removal is not committed does not campaign",
     from: `isVoter || voterIds(log.markAt(log.commit).membership).includes(id);`,
     to: `isVoter;`,
-    mode: "safety",
+    mode: "scenarios",
   },
   {
     name: "openraft-2080: a leader that hears no quorum goes on",
@@ -190,7 +190,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };`,
     to: `if (term < self.term) return;
   const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };`,
-    mode: "safety",
+    mode: "liveness",
   },
   {
     name: "nebula-2419: a repeated question of the same candidate is refused",
