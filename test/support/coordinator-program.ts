@@ -29,7 +29,7 @@ export function coordinatorYaml(
   return `${clusters}\ncoordinator: {id: c1, data_dir: data, ${coordinator}}\nagent: {id: a1, state_dir: agent}\n`;
 }
 
-export function temporaryFolder(context: TestContext): string {
+export function temporaryFolder(context: Pick<TestContext, "after">): string {
   const folder = mkdtempSync(join(tmpdir(), "duck-hostile-"));
   // The keeper of triggers outlives its coordinator and may write a last note meanwhile.
   atEnd(context, () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 }));
@@ -38,7 +38,7 @@ export function temporaryFolder(context: TestContext): string {
 
 /** Starts it and waits until it works; killed when the test ends. */
 export async function startCoordinatorProgram(
-  context: TestContext,
+  context: Pick<TestContext, "after">,
   yaml: string,
   folder = temporaryFolder(context),
 ): Promise<CoordinatorProgram> {

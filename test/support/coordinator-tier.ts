@@ -63,7 +63,7 @@ export type CoordinatorTierOptions = {
 };
 
 export async function startCoordinatorTier(
-  context: TestContext,
+  context: Pick<TestContext, "after">,
   options: CoordinatorTierOptions,
 ): Promise<CoordinatorTier> {
   const { size = 3, env = () => process.env } = options;
@@ -145,7 +145,7 @@ export async function startCoordinatorTier(
 }
 
 async function processOf(
-  context: TestContext,
+  context: Pick<TestContext, "after">,
   wish: Pick<CoordinatorTierOptions, "raft" | "tls"> & {
     readonly id: string;
     readonly folder: string;
