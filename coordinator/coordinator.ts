@@ -323,6 +323,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
         control,
         tls,
         passphrase,
+        replaceDeadAfterMs: config.raft.replaceDeadAfterMs,
         clock: leaderTime,
         logger: logger.child("tier"),
       });

@@ -204,6 +204,8 @@ export type RaftTransportConfig = {
   readonly bootstrap: readonly string[];
   /** What all coordinators of the tier know; null: certificates and join tokens are all that is asked for. */
   readonly passphrase: SecretConfig | null;
+  /** A member that was silent for so long goes once another has taken its place, milliseconds; null: never. */
+  readonly replaceDeadAfterMs: number | null;
 };
 
 export type AgentConfig = {

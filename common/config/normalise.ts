@@ -156,6 +156,7 @@ function toCoordinator(file: FileEntries, hostName: string, paths: Paths): Coord
       address: toAddress(raft),
       bootstrap: raft?.bootstrap ?? [],
       passphrase: toPassphrase(raft, paths),
+      replaceDeadAfterMs: raft?.replace_dead_after ?? null,
     },
     logDir: paths.localOrNull(coordinator.log_dir),
     pidFile: paths.localOrNull(coordinator.pid_file),

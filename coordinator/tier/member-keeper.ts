@@ -7,6 +7,7 @@ import { RAFT_DEFAULTS } from "../raft/config.js";
 import type { Replica } from "../replica.js";
 import type { MemberRecord } from "../state/model.js";
 import type { LivingMember, TierMember } from "./identity.js";
+import { replacedMember } from "./replaced-member.js";
 
 export type MemberKeeperOptions = {
   readonly self: () => LivingMember;
@@ -14,6 +15,8 @@ export type MemberKeeperOptions = {
   readonly clusterId: string;
   readonly replica: Replica;
   readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "status" | "changeMembership">;
+  /** A voter that was silent for so long goes once another has taken its place, milliseconds; null: never. */
+  readonly replaceDeadAfterMs: number | null;
   readonly clock: Clock;
   readonly logger: Logger;
 };
@@ -35,6 +38,7 @@ export class MemberKeeper {
   readonly #unsubscribe: () => void;
   readonly #caughtUp = new Map<string, number>();
   readonly #strayed = new Map<string, number>();
+  #leadingSinceMs: number;
   #cancel: () => void = () => undefined;
   #isBusy = false;
   #isClosed = false;
@@ -43,7 +47,11 @@ export class MemberKeeper {
 
   constructor(options: MemberKeeperOptions) {
     this.#options = options;
-    this.#unsubscribe = options.log.onLeadership(() => void this.#look());
+    this.#leadingSinceMs = options.clock.monotonicMs();
+    this.#unsubscribe = options.log.onLeadership(() => {
+      this.#leadingSinceMs = options.clock.monotonicMs();
+      void this.#look();
+    });
     this.#schedule();
     void this.#look();
   }
@@ -116,6 +124,7 @@ export class MemberKeeper {
     for (const peer of peers) {
       if (peer.role === "learner" && this.#mayVote(peer, commitIndex)) await this.#promote(peer.id);
     }
+    await this.#replaceDead(peers);
     for (const id of this.#straysOf(peers))
       await replica.propose({ type: "removeMember", memberId: id }, "leader");
   }
@@ -134,6 +143,18 @@ export class MemberKeeper {
     await log.changeMembership({ kind: "promote", id });
     this.#caughtUp.delete(id);
     logger.info("tier.member_promoted", { coordinator: id });
+  }
+
+  /** One at a time: the next look sees what the removal has made of the tier. */
+  async #replaceDead(peers: readonly PeerStatus[]): Promise<void> {
+    const { log, replica, replaceDeadAfterMs, clock, logger } = this.#options;
+    if (replaceDeadAfterMs === null) return;
+    const leadingMs = clock.monotonicMs() - this.#leadingSinceMs;
+    const id = replacedMember(peers, { deadAfterMs: replaceDeadAfterMs, leadingMs });
+    if (id === null) return;
+    await log.changeMembership({ kind: "remove", id });
+    logger.warn("tier.dead_member_removed", { coordinator: id, silent_for_ms: replaceDeadAfterMs });
+    await replica.propose({ type: "removeMember", memberId: id }, "leader");
   }
 
   #straysOf(peers: readonly PeerStatus[]): readonly string[] {

@@ -48,6 +48,8 @@ export type TierOptions = {
   readonly control: BoundService;
   readonly tls: TlsSource | null;
   readonly passphrase: TierPassphrase;
+  /** As `RaftTransportConfig.replaceDeadAfterMs`. */
+  readonly replaceDeadAfterMs: number | null;
   readonly clock: Clock;
   readonly logger: Logger;
 };

@@ -77,6 +77,30 @@ test("a fourth joins by token, catches up, votes; one is replaced; a removed id 
   assert.match(wiped.text(), /duckctl coordinators remove c3/);
 });
 
+test("where it is asked for, a dead coordinator goes when another has taken its place, and not before", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, raft: () => "replace_dead_after: 5s" });
+  await tier.settled();
+  await tier.of("c3").program().kill();
+  const diedAtMs = performance.now();
+  await eventually("c3 was silent for longer", async () => performance.now() - diedAtMs > 7_000);
+  assert.ok((await rowsOf(tier)).some(({ id }) => id === "c3"));
+
+  const token = (await tier.duckctl("tokens", "create", "c4", "-o", "name")).out.trim();
+  const fourth = await tier.prepare("c4");
+  const joined = command(t, fourth, "join", tier.of("c1").raft, "--token", token);
+  assert.equal(await joined.ended, 0, joined.text());
+  await fourth.start();
+
+  const rows = await eventually("c4 votes and c3 is gone", async () => {
+    const now = await rowsOf(tier);
+    return now.length === 3 && now.every(({ id }) => id !== "c3") && now;
+  });
+  assert.ok(
+    rows.every(({ state }) => state === "answers"),
+    JSON.stringify(rows),
+  );
+});
+
 test("a token lets one coordinator in, once: not one that was revoked, not a second time, not after its time", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
   await tier.settled();

@@ -6,6 +6,7 @@ import { nodeObject, toNode } from "./node.js";
 import { tls, tlsPattern } from "./tls.js";
 import {
   address,
+  duration,
   durationOr,
   environment,
   line,
@@ -75,6 +76,11 @@ const raftTransport = z.strictObject({
   election_timeout: durationOr(RAFT.electionMs, { minMs: 50, maxMs: 50_000 }).describe(
     "Silence of the leader before another is elected: at least 5 heartbeats",
   ),
+  replace_dead_after: duration({ minMs: 5_000, maxMs: 365 * 86_400_000 })
+    .optional()
+    .describe(
+      "Silence after which a coordinator is removed once another has taken its place; default: never",
+    ),
 });
 
 const httpTransport = z.strictObject({
