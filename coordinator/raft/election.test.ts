@@ -8,6 +8,7 @@ test("a voter's first answer counts", () => {
 
   assert.equal(election.record("b", false), "pending");
   assert.equal(election.record("b", true), "pending");
+  assert.deepEqual(election.silent, ["c"]);
 
   assert.deepEqual(election.votes, [
     { voter: "a", isGranted: true },

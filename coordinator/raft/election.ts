@@ -7,11 +7,14 @@ import type { Tally } from "./quorum.js";
  */
 export class Election {
   readonly phase: "preVote" | "vote";
+  /** The leader itself asked for it. */
+  readonly isTransfer: boolean;
   readonly #voters: readonly string[];
   readonly #votes = new Map<string, boolean>();
 
-  constructor(phase: "preVote" | "vote", voters: readonly string[]) {
+  constructor(phase: "preVote" | "vote", voters: readonly string[], isTransfer = false) {
     this.phase = phase;
+    this.isTransfer = isTransfer;
     this.#voters = voters;
   }
 
@@ -19,6 +22,11 @@ export class Election {
   record(voter: string, isGranted: boolean): Tally {
     if (!this.#votes.has(voter)) this.#votes.set(voter, isGranted);
     return tally(this.#voters, this.#votes);
+  }
+
+  /** Who has not answered. */
+  get silent(): readonly string[] {
+    return this.#voters.filter((voter) => !this.#votes.has(voter));
   }
 
   /** By voter, sorted; for those who look from outside. */

@@ -30,6 +30,7 @@ export class Roles {
   /** Since the leader was heard, a vote was given or a campaign begun. */
   #silentTicks = 0;
   #campaignTicks = 0;
+  #ticksToAskAgain = 0;
   /** The connection to the leader has ended, and it was not heard since. */
   #isLeaderGone = false;
 
@@ -73,19 +74,18 @@ export class Roles {
     const isAlone = this.#state.name === "follower" && this.#self.isOnlyVoter;
     if (this.#mayCampaign && (isOver || isAlone)) this.campaign();
     else if (isOver) this.becomeFollower(this.#self.term, null);
+    else if (this.#state.name !== "follower") this.#tickElection(this.#state.election);
   }
 
   /** Asks whether it could win; does nothing for one who leads, or may not campaign. */
   campaign(): void {
     if (this.#state.name === "leader" || !this.#mayCampaign) return;
-    const { id, voters, lastPosition } = this.#self;
+    const { id, voters } = this.#self;
     const election = new Election("preVote", voters);
     this.#loseLeader();
     this.#state = { name: "preCandidate", election };
     this.#restartTimer();
-    for (const voter of voters) {
-      if (voter !== id) this.#self.send(voter, { kind: "preVote", last: lastPosition });
-    }
+    this.#ask(election);
     this.#onTally(election.record(id, true));
   }
 
@@ -163,15 +163,32 @@ export class Roles {
 
   /** Nothing of it leaves, and the own vote does not count, before that vote is durable. */
   #askForVotes(isTransfer: boolean): void {
-    const { id, voters, lastPosition } = this.#self;
+    const { id, voters } = this.#self;
+    const election = new Election("vote", voters, isTransfer);
     this.#loseLeader();
     this.#self.enterTerm(this.#self.term + 1);
     this.#self.voteFor(id);
-    this.#state = { name: "candidate", election: new Election("vote", voters) };
+    this.#state = { name: "candidate", election };
     this.#restartTimer();
-    for (const voter of voters) {
-      if (voter !== id) this.#self.promise(voter, { kind: "vote", last: lastPosition, isTransfer });
+    this.#ask(election);
+  }
+
+  /** Whoever has not answered; a question or its answer may be lost (Raft paper, section 5.1). */
+  #ask({ phase, silent, isTransfer }: Election): void {
+    const { id, lastPosition, config } = this.#self;
+    this.#ticksToAskAgain = config.heartbeatTicks;
+    for (const voter of silent) {
+      if (voter === id) continue;
+      if (phase === "preVote") this.#self.send(voter, { kind: "preVote", last: lastPosition });
+      else this.#self.promise(voter, { kind: "vote", last: lastPosition, isTransfer });
     }
+  }
+
+  #tickElection(election: Election): void {
+    // What waits for the disk has not left yet.
+    if (this.#self.durability.isWriting) return;
+    this.#ticksToAskAgain--;
+    if (this.#ticksToAskAgain <= 0) this.#ask(election);
   }
 
   #onTally(tally: Tally): void {
