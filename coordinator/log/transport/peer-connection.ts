@@ -106,7 +106,9 @@ export class PeerConnection {
   #connect(): GrpcClient<typeof RaftService> {
     const { tls, keepaliveMs } = this.#connecting;
     const messageBytesMax = MAX_FRAME_BYTES;
-    return createGrpcClient(RaftService, this.#peer.address, { tls, keepaliveMs, messageBytesMax });
+    const { id, address } = this.#peer;
+    // What comes back over the stream, and takes our snapshot, is this peer, as it is for those who are called.
+    return createGrpcClient(RaftService, address, { tls, keepaliveMs, messageBytesMax, member: id });
   }
 
   async #run(): Promise<void> {
@@ -138,6 +140,7 @@ export class PeerConnection {
     try {
       for await (const { envelope } of client.call.exchange(this.#frames(signal), { signal })) {
         const { messages, ...sender } = decodeEnvelope(envelope);
+        // Who is there, the certificate has said when the connection was made.
         admit(own, sender, null);
         if (sender.from !== this.#peer.id) throw this.#wrongPeer(sender.from);
         this.#onConnected();
