@@ -9,7 +9,7 @@ import type { TlsSource } from "../../../common/tls/source.js";
 import { RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message, MessageOf } from "../../raft/message.js";
-import type { OwnName } from "./admission.js";
+import type { IsRemoved, OwnName } from "./admission.js";
 import { InboundStream } from "./inbound-stream.js";
 import { PeerConnection } from "./peer-connection.js";
 import type { Connecting } from "./peer-connection.js";
@@ -29,6 +29,8 @@ export type GrpcTransportOptions = OwnName & {
 export type GrpcTransport = PeerTransport & {
   /** For the gRPC server of this member, which other members reach at its address. */
   readonly service: BoundService;
+  /** Nothing is taken any more from those that were removed. Before this call nobody was. */
+  shutOut(isRemoved: IsRemoved): void;
 };
 
 /** Below this a busy host looks like a dead connection. */
@@ -54,6 +56,7 @@ class Transport implements GrpcTransport {
   readonly #lingering = new Map<string, () => void>();
   readonly #closing = new Set<Promise<void>>();
   #handler: TransportHandler | null = null;
+  #isRemoved: IsRemoved = () => false;
   #isClosed = false;
 
   constructor(options: GrpcTransportOptions) {
@@ -74,6 +77,7 @@ class Transport implements GrpcTransport {
     };
     const receiver = new SnapshotReceiver({
       own,
+      isRemoved: (id) => this.#isRemoved(id),
       onSnapshot: async (message, data) => {
         if (this.#handler === null) throw notReady(own.memberId);
         await this.#handler.onSnapshot(message, data);
@@ -87,6 +91,10 @@ class Transport implements GrpcTransport {
       },
       ["member"],
     );
+  }
+
+  shutOut(isRemoved: IsRemoved): void {
+    this.#isRemoved = isRemoved;
   }
 
   start(handler: TransportHandler): void {
@@ -161,7 +169,8 @@ class Transport implements GrpcTransport {
   ): AsyncGenerator<MessageInitShape<typeof ExchangeResponseSchema>> {
     const { own, onMessages } = this.#connecting;
     if (this.#handler === null) throw notReady(own.memberId);
-    const stream = await InboundStream.accept(requests, { own, context, onMessages });
+    const isRemoved = (id: string): boolean => this.#isRemoved(id);
+    const stream = await InboundStream.accept(requests, { own, isRemoved, context, onMessages });
     if (stream === null) return;
     this.#inbound.get(stream.peer)?.end();
     this.#inbound.set(stream.peer, stream);

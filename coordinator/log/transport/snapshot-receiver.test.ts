@@ -70,6 +70,7 @@ function receiverOf(memberId: string) {
   const installed: Buffer[] = [];
   const receiver = new SnapshotReceiver({
     own: { memberId, clusterId: "t" },
+    isRemoved: () => false,
     onSnapshot: async (_message, data) => void installed.push(Buffer.from(data)),
   });
   return { receiver, installed };

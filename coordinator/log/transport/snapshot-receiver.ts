@@ -10,8 +10,8 @@ import type {
   SnapshotOpening,
 } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { MessageOf } from "../../raft/message.js";
-import { admit } from "./admission.js";
-import type { OwnName } from "./admission.js";
+import { admit, refuseRemoved } from "./admission.js";
+import type { IsRemoved, OwnName } from "./admission.js";
 import { decodeMark, decodeTerm } from "./decode-message.js";
 
 type Response = MessageInitShape<typeof InstallSnapshotResponseSchema>;
@@ -77,6 +77,7 @@ class PartialSnapshot {
 
 export type SnapshotReceiverOptions = {
   readonly own: OwnName;
+  readonly isRemoved: IsRemoved;
   readonly onSnapshot: (message: MessageOf<"installSnapshot">, data: Uint8Array) => Promise<void>;
 };
 
@@ -126,7 +127,9 @@ export class SnapshotReceiver {
 
   #open(wire: SnapshotOpening, context: CallContext): Opening {
     const { from, to } = wire;
-    admit(this.#options.own, wire, context.identity);
+    const { own, isRemoved } = this.#options;
+    admit(own, wire, context.identity);
+    refuseRemoved(from, isRemoved);
     if (wire.mark === undefined) throw invalid("a snapshot without its mark");
     const bytes = fromUint64(wire.bytes, "a snapshot's size");
     const mark = decodeMark(wire.mark);
