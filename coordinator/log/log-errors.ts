@@ -28,11 +28,15 @@ export function overloaded(action: string, waitingBytes: number): ClusterduckErr
   });
 }
 
+/** The log has stopped for good: the world let it down, or it has a bug. */
 export function failed(action: string, failure: unknown): ClusterduckError {
-  const hint = failure instanceof ClusterduckError ? failure.hint : undefined;
-  return new ClusterduckError(
-    "DISK_FAILED",
-    `${action}: the log has stopped after a failure (${messageOf(failure)})`,
-    { cause: failure, ...(hint === undefined ? {} : { hint }) },
-  );
+  const message = `${action}: the log has stopped after a failure (${messageOf(failure)})`;
+  if (failure instanceof ClusterduckError) {
+    const { code, hint } = failure;
+    return new ClusterduckError(code, message, { cause: failure, ...(hint === undefined ? {} : { hint }) });
+  }
+  return new ClusterduckError("COMMAND_FAILED", message, {
+    cause: failure,
+    hint: "The coordinator's own log has the details; start it again",
+  });
 }

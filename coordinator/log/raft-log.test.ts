@@ -208,6 +208,52 @@ test("a failed sync of a follower stops it with its readers, and the others go o
   await leader.propose(bytes("c"));
 });
 
+test("changes of the members that come together follow each other", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+
+  await Promise.all(
+    ["c4", "c5", "c6"].map((id) => leader.changeMembership({ kind: "add", id, address: `${id}:1` })),
+  );
+
+  const ids = leader.status().peers.map(({ id }) => id);
+  assert.deepEqual(ids, ["c1", "c2", "c3", "c4", "c5", "c6"]);
+});
+
+test("a change that a majority never takes keeps the next one waiting only so long", async (context) => {
+  const tier = await openTier(context, 3, { timeoutMs: 100 });
+  const leader = await tier.leader();
+  for (const follower of tier.followers()) tier.network.cutOff(tier.idOf(follower));
+
+  const changes = await Promise.allSettled(
+    ["c4", "c5"].map((id) => leader.changeMembership({ kind: "add", id, address: `${id}:1` })),
+  );
+
+  const codes = changes.map(
+    (change) => change.status === "rejected" && (change.reason as { code: string }).code,
+  );
+  assert.deepEqual(codes, ["UNREACHABLE", "CONFLICT"]);
+});
+
+test("a listener that fails harms neither the log nor other listeners", async (context) => {
+  const tier = await openTier(context, 3);
+  const first = await tier.leader();
+  const heard: (string | null)[] = [];
+  for (const log of tier.logs()) {
+    log.onLeadership(() => {
+      throw new TypeError("a bug of the listener's");
+    });
+  }
+  first.onLeadership(({ leaderId }) => heard.push(leaderId));
+
+  await first.transferLeadership(null);
+
+  const second = await tier.leader();
+  await second.propose(bytes("a"));
+  await first.propose(bytes("b"));
+  assert.equal(heard.at(-1), tier.idOf(second));
+});
+
 test("the status tells of every peer", async (context) => {
   const tier = await openTier(context, 3);
   const leader = await tier.leader();
