@@ -52,6 +52,7 @@ class Transport implements GrpcTransport {
   readonly #connecting: Connecting;
   readonly #connections = new Map<string, PeerConnection>();
   readonly #inbound = new Map<string, InboundStream>();
+  readonly #receiver: SnapshotReceiver;
   /** By peer, what ends the connection to one that is no member any more. */
   readonly #lingering = new Map<string, () => void>();
   readonly #closing = new Set<Promise<void>>();
@@ -75,9 +76,10 @@ class Transport implements GrpcTransport {
       onUnreachable: (peer) => this.#handler?.onUnreachable(peer),
       onDisconnected: (peer) => this.#handler?.onDisconnected(peer),
     };
-    const receiver = new SnapshotReceiver({
+    this.#receiver = new SnapshotReceiver({
       own,
       isRemoved: (id) => this.#isRemoved(id),
+      clock,
       onSnapshot: async (message, data) => {
         if (this.#handler === null) throw notReady(own.memberId);
         await this.#handler.onSnapshot(message, data);
@@ -87,7 +89,7 @@ class Transport implements GrpcTransport {
       RaftService,
       {
         exchange: (requests, context) => this.#accept(requests, context),
-        installSnapshot: (requests, context) => receiver.receive(requests, context),
+        installSnapshot: (requests, context) => this.#receiver.receive(requests, context),
       },
       ["member"],
     );
@@ -152,6 +154,7 @@ class Transport implements GrpcTransport {
     for (const cancel of this.#lingering.values()) cancel();
     this.#lingering.clear();
     for (const stream of this.#inbound.values()) stream.end();
+    this.#receiver.close();
     for (const [id, connection] of this.#connections) this.#drop(id, connection);
     await Promise.all(this.#closing);
   }

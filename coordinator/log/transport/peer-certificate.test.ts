@@ -44,18 +44,30 @@ test("whoever answers at a member's address with another member's certificate ge
   assert.deepEqual([one.messages, impostor.messages], [[], []]);
 });
 
+test("an address that is none makes a peer unreachable, and harms nobody else", async (t) => {
+  const one = await join(t, { id: "c1", certificate: "c1" });
+  const two = await join(t, { id: "c2", certificate: "c2" });
+
+  one.transport.follow([
+    { id: "c2", address: two.address },
+    { id: "c3", address: "no address" },
+  ]);
+  one.transport.send([vote("c1", "c2")]);
+  const isInstalled = await one.transport.sendSnapshot(snapshotTo("c3"), new Uint8Array(10));
+
+  await until(() => two.messages.length === 1, "the other one is heard");
+  assert.match(one.transport.links()[1]?.problem ?? "", /Cannot connect to "no address": Invalid address/);
+  assert.equal(isInstalled, false);
+});
+
 test("a snapshot goes to nobody else than the member that lacks it", async (t) => {
   const one = await join(t, { id: "c1", certificate: "c1" });
   const impostor = await join(t, { id: "c2", certificate: "c3" });
   one.transport.follow([{ id: "c2", address: impostor.address }]);
-  const membership = [{ id: "c1", role: "voter", address: "" }] as const;
 
-  const sending = one.transport.sendSnapshot(
-    { from: "c1", to: "c2", term: 3, kind: "installSnapshot", last: { index: 9, term: 2 }, membership },
-    new Uint8Array(10),
-  );
+  const isInstalled = await one.transport.sendSnapshot(snapshotTo("c2"), new Uint8Array(10));
 
-  assert.equal(await sending, false);
+  assert.equal(isInstalled, false);
   assert.deepEqual(impostor.snapshots, []);
 });
 
@@ -94,6 +106,11 @@ async function join(
     tls.close();
   });
   return { transport, address: server.address, messages, snapshots };
+}
+
+function snapshotTo(to: string): MessageOf<"installSnapshot"> {
+  const membership = [{ id: "c1", role: "voter", address: "" }] as const;
+  return { from: "c1", to, term: 3, kind: "installSnapshot", last: { index: 9, term: 2 }, membership };
 }
 
 function vote(from: string, to: string): Message {

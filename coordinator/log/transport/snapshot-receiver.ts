@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ClusterduckError } from "../../../common/errors.js";
+import type { Clock } from "../../../common/clock.js";
 import type { CallContext } from "../../../common/grpc/service.js";
 import { fromUint64, invalid } from "../../../common/wire/values.js";
 import type {
@@ -15,6 +16,11 @@ import type { IsRemoved, OwnName } from "./admission.js";
 import { decodeMark, decodeTerm } from "./decode-message.js";
 
 type Response = MessageInitShape<typeof InstallSnapshotResponseSchema>;
+/** Held in memory while it arrives, and applied from there: a larger one is no state of a tier. */
+const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024;
+/** A sender that is cut off tries again within seconds. One that does not has given up, or leads no more. Milliseconds. */
+const PARTIAL_KEPT_MS = 60_000;
+
 type Opening = {
   readonly message: MessageOf<"installSnapshot">;
   readonly bytes: number;
@@ -78,6 +84,7 @@ class PartialSnapshot {
 export type SnapshotReceiverOptions = {
   readonly own: OwnName;
   readonly isRemoved: IsRemoved;
+  readonly clock: Clock;
   readonly onSnapshot: (message: MessageOf<"installSnapshot">, data: Uint8Array) => Promise<void>;
 };
 
@@ -86,9 +93,17 @@ export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
   readonly #partials = new Map<string, PartialSnapshot>();
   readonly #streams = new Map<string, AbortController>();
+  /** By sender, what keeps its partial snapshot from being forgotten. */
+  readonly #forgetting = new Map<string, () => void>();
 
   constructor(options: SnapshotReceiverOptions) {
     this.#options = options;
+  }
+
+  close(): void {
+    for (const cancel of this.#forgetting.values()) cancel();
+    this.#forgetting.clear();
+    this.#partials.clear();
   }
 
   /** @throws ClusterduckError for what does not fit; the sender gets to read it. */
@@ -121,7 +136,10 @@ export class SnapshotReceiver {
       yield { message: { case: "installed", value: {} } };
     } finally {
       const from = partial?.opening.message.from ?? "";
-      if (stream !== null && this.#streams.get(from) === stream) this.#streams.delete(from);
+      if (stream !== null && this.#streams.get(from) === stream) {
+        this.#streams.delete(from);
+        this.#forgetLater(from);
+      }
     }
   }
 
@@ -132,6 +150,9 @@ export class SnapshotReceiver {
     refuseRemoved(from, isRemoved);
     if (wire.mark === undefined) throw invalid("a snapshot without its mark");
     const bytes = fromUint64(wire.bytes, "a snapshot's size");
+    if (bytes > SNAPSHOT_BYTES_MAX) {
+      throw invalid(`a snapshot has ${bytes} bytes, must have at most ${SNAPSHOT_BYTES_MAX}`);
+    }
     const mark = decodeMark(wire.mark);
     const term = decodeTerm(wire.term);
     return { message: { kind: "installSnapshot", from, to, term, ...mark }, bytes, checksum: wire.checksum };
@@ -146,10 +167,21 @@ export class SnapshotReceiver {
 
   #partialOf(opening: Opening): PartialSnapshot {
     const { from } = opening.message;
+    this.#forgetting.get(from)?.();
+    this.#forgetting.delete(from);
     const known = this.#partials.get(from);
     const partial = known?.resume(opening) === true ? known : new PartialSnapshot(opening);
     this.#partials.set(from, partial);
     return partial;
+  }
+
+  #forgetLater(from: string): void {
+    if (!this.#partials.has(from)) return;
+    const cancel = this.#options.clock.after(PARTIAL_KEPT_MS, () => {
+      this.#forgetting.delete(from);
+      this.#partials.delete(from);
+    });
+    this.#forgetting.set(from, cancel);
   }
 }
 
