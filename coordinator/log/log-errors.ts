@@ -22,8 +22,8 @@ export function outcomeUnknown(action: string, why: string): ClusterduckError {
 }
 
 /** Nothing has happened. */
-export function overloaded(action: string, waitingBytes: number): ClusterduckError {
-  return new ClusterduckError("OVERLOADED", `${action}: ${waitingBytes} bytes of changes wait already`, {
+export function overloaded(action: string, waiting: string): ClusterduckError {
+  return new ClusterduckError("OVERLOADED", `${action}: ${waiting} wait already`, {
     hint: "Ask again in a moment; while a majority of the coordinators is away, nothing is taken on",
   });
 }
