@@ -140,6 +140,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       onFailure: options.onFailure,
     });
     closers.push(() => replica.close());
+    membership?.transport.shutOut((id) => (replica.state.members.get(id)?.removedAtMs ?? null) !== null);
     const stopping = new AbortController();
     const configKeeper = new ConfigKeeper({
       directory: config.dataDir,

@@ -22,6 +22,8 @@ export type GrpcClientOptions = {
   readonly connectMs?: number;
   /** Null or left out: without TLS. */
   readonly tls?: TlsSource | null;
+  /** With TLS: the one member that the server may be, by its certificate's name. Left out: any member of the tier. */
+  readonly member?: string;
 };
 
 export type GrpcClient<S extends DescService> = {
@@ -53,7 +55,13 @@ export function createGrpcClient<S extends DescService>(
   const keepaliveMs = options.keepaliveMs ?? KEEPALIVE_MS;
   const tls = options.tls ?? null;
   const connectMs = options.connectMs ?? CONNECT_MS;
-  const channel = tls === null ? null : tlsChannel(address, tls, connectMs);
+  const channel =
+    tls === null
+      ? null
+      : tlsChannel(address, tls, {
+          handshakeMs: connectMs,
+          ...(options.member === undefined ? {} : { member: options.member }),
+        });
   const channelOptions = {
     ...channel?.options,
     "grpc.max_receive_message_length": options.messageBytesMax ?? MESSAGE_BYTES_MAX,

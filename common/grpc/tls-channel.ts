@@ -12,14 +12,18 @@ import { nameOf } from "../tls/material.js";
 import type { TlsSource } from "../tls/source.js";
 import { RENEW, complaintOfTime, issueCommand } from "../tls/words.js";
 
-/**
- * What a gRPC client connects with: at every connection the certificates that are the newest then.
- * @param handshakeMs a peer that takes longer to shake hands stands still, and its connection is closed.
- */
+export type TlsChannelOptions = {
+  /** A peer that takes longer to shake hands stands still, and its connection is closed. Milliseconds. */
+  readonly handshakeMs: number;
+  /** Name in the server's certificate. Left out: any member's. */
+  readonly member?: string;
+};
+
+/** What a gRPC client connects with: at every connection the certificates that are the newest then. */
 export function tlsChannel(
   address: string,
   tls: TlsSource,
-  handshakeMs: number,
+  { handshakeMs, member }: TlsChannelOptions,
 ): {
   readonly credentials: ChannelCredentials;
   readonly options: ChannelOptions;
@@ -32,7 +36,7 @@ export function tlsChannel(
   const credentials = experimental.createCertificateProviderChannelCredentials(provider, provider, {
     checkServerIdentity: (_name, certificate) => {
       seen = readCertificate(new X509Certificate(certificate.raw)).fingerprint;
-      return serverProblem(host, certificate, tls);
+      return serverProblem({ host, member }, certificate, tls);
     },
   });
   return {
@@ -88,8 +92,13 @@ function certificateProvider(tls: TlsSource): Provider {
   };
 }
 
-/** Only a member of our tier, under the name that we called: an agent's certificate makes no coordinator. */
-function serverProblem(host: string, given: PeerCertificate, tls: TlsSource): Error | undefined {
+type Called = { readonly host: string; readonly member: string | undefined };
+
+/**
+ * Only a member of our tier, under the host name that we called: an agent's certificate makes no coordinator. Where
+ * one member is meant, only that one: a certificate may be for several hosts, and its holder votes once.
+ */
+function serverProblem({ host, member }: Called, given: PeerCertificate, tls: TlsSource): Error | undefined {
   const certificate = readCertificate(new X509Certificate(given.raw));
   const { identity } = certificate;
   const { cluster } = tls.material.identity;
@@ -102,6 +111,11 @@ function serverProblem(host: string, given: PeerCertificate, tls: TlsSource): Er
       "otherTier",
       `it is ${describeIdentity(identity)} of "${identity.cluster}", not of "${cluster}"`,
     );
+  if (member !== undefined && identity.name !== member)
+    return problem(
+      "otherMember",
+      `its certificate is for ${describeIdentity(identity)}, and member "${member}" was called`,
+    );
   if (checkServerIdentity(host, given) === undefined) return undefined;
   return problem(
     "otherName",
@@ -111,7 +125,7 @@ function serverProblem(host: string, given: PeerCertificate, tls: TlsSource): Er
 
 /** Only an error's text comes through grpc-js, so the kind stands in it. */
 const MARK = "clusterduck-tls:";
-type Kind = "notMember" | "otherTier" | "otherName";
+type Kind = "notMember" | "otherTier" | "otherMember" | "otherName";
 
 function problem(kind: Kind, words: string): Error {
   return new Error(`${MARK}${kind}: ${words}`);
@@ -133,12 +147,7 @@ export function explainTls(error: ClusterduckError, address: string, tls: TlsSou
   const ours = /clusterduck-tls:(\w+): (.*)/.exec(error.message);
   if (ours !== null) {
     const name = /of member "([^"]+)"/.exec(ours[2] ?? "")?.[1];
-    const hint =
-      ours[1] === "otherName"
-        ? `Call it by one of these names, or give it another certificate: duckctl tls issue member ${name ?? "NAME"} --host ${hostOf(address)} --replace`
-        : ours[1] === "otherTier"
-          ? "Check the address: it leads to another tier"
-          : `Check the address, or give the coordinator a certificate of its own: ${issueCommand("member")}`;
+    const hint = hintFor(ours[1] as Kind, name, address);
     return refused(`Cannot trust ${address}: ${trimmed(ours[2] ?? "")}`, error, hint);
   }
   if (/has expired/.test(error.message))
@@ -177,6 +186,20 @@ export function explainTls(error: ClusterduckError, address: string, tls: TlsSou
   return own === null
     ? error
     : refused(`Cannot connect to ${address} with ${cert}: ${own.message}`, error, own.hint);
+}
+
+/** @param name Of the member that was found there, if it is one. */
+function hintFor(kind: Kind, name: string | undefined, address: string): string {
+  switch (kind) {
+    case "otherName":
+      return `Call it by one of these names, or give it another certificate: duckctl tls issue member ${name ?? "NAME"} --host ${hostOf(address)} --replace`;
+    case "otherTier":
+      return "Check the address: it leads to another tier";
+    case "otherMember":
+      return "Correct the address of the one that was called (duckctl coordinators list), or give each coordinator a certificate of its own";
+    case "notMember":
+      return `Check the address, or give the coordinator a certificate of its own: ${issueCommand("member")}`;
+  }
 }
 
 /** A coordinator with TLS breaks off whoever speaks none. */

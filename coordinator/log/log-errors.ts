@@ -22,17 +22,21 @@ export function outcomeUnknown(action: string, why: string): ClusterduckError {
 }
 
 /** Nothing has happened. */
-export function overloaded(action: string, waitingBytes: number): ClusterduckError {
-  return new ClusterduckError("OVERLOADED", `${action}: ${waitingBytes} bytes of changes wait already`, {
+export function overloaded(action: string, waiting: string): ClusterduckError {
+  return new ClusterduckError("OVERLOADED", `${action}: ${waiting} wait already`, {
     hint: "Ask again in a moment; while a majority of the coordinators is away, nothing is taken on",
   });
 }
 
+/** The log has stopped for good: the world let it down, or it has a bug. */
 export function failed(action: string, failure: unknown): ClusterduckError {
-  const hint = failure instanceof ClusterduckError ? failure.hint : undefined;
-  return new ClusterduckError(
-    "DISK_FAILED",
-    `${action}: the log has stopped after a failure (${messageOf(failure)})`,
-    { cause: failure, ...(hint === undefined ? {} : { hint }) },
-  );
+  const message = `${action}: the log has stopped after a failure (${messageOf(failure)})`;
+  if (failure instanceof ClusterduckError) {
+    const { code, hint } = failure;
+    return new ClusterduckError(code, message, { cause: failure, ...(hint === undefined ? {} : { hint }) });
+  }
+  return new ClusterduckError("COMMAND_FAILED", message, {
+    cause: failure,
+    hint: "The coordinator's own log has the details; start it again",
+  });
 }

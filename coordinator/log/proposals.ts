@@ -65,7 +65,7 @@ export class Proposals {
   add(payload: Uint8Array, nowMs: number): Promise<LogPosition> {
     const bytes = entryBytes({ payload });
     if (this.#pendingBytes > 0 && this.#pendingBytes + bytes > this.#limits.maxPendingBytes) {
-      return Promise.reject(overloaded(ACTION, this.#pendingBytes));
+      return Promise.reject(overloaded(ACTION, `${this.#pendingBytes} bytes of changes`));
     }
     this.#pendingBytes += bytes;
     return new Promise((resolve, reject) => {
@@ -114,7 +114,7 @@ export class Proposals {
         this.#reject(proposal, outcomeUnknown(ACTION, "a snapshot has taken the place of its log entry"));
       }
     }
-    if (lost.length > 0) this.#queue.unshift(...lost);
+    if (lost.length > 0) this.#queue = [...lost, ...this.#queue];
   }
 
   /** Somebody else may lead: asking makes sense again. */

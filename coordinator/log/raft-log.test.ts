@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../common/clock.js";
-import { silentLogger } from "../../common/logger.js";
+import { createLogger, silentLogger } from "../../common/logger.js";
+import type { Logger } from "../../common/logger.js";
 import { seededRandom } from "../../common/random.js";
 import { SimulatedDisk } from "../../test/support/simulated-disk.js";
 import { until } from "../../test/support/until.js";
@@ -10,6 +11,8 @@ import { openRaftLog } from "./raft-log.js";
 import type { RaftLog } from "./raft-log.js";
 import type { LogEntry } from "./replicated-log.js";
 import { MemoryNetwork } from "./transport/memory-transport.js";
+import { noTransport } from "./transport/peer-transport.js";
+import type { PeerTransport, TransportHandler } from "./transport/peer-transport.js";
 
 test("three members elect a leader and commit what any of them is asked to", async (context) => {
   const tier = await openTier(context, 3);
@@ -126,6 +129,66 @@ test("a member is added, caught up with a snapshot, promoted, and removed", asyn
   assert.equal(next.members().length, 3);
 });
 
+test("a snapshot that a member cannot read of its own is not read at every heartbeat, and sent once it can", async (context) => {
+  const events: string[] = [];
+  const logger = createLogger({
+    program: "test",
+    isForPeople: false,
+    write: (line) => void events.push(line),
+  });
+  const tier = await openTier(context, 1, { logger });
+  const alone = await tier.leader();
+  const last = await alone.propose(bytes("a"));
+  await alone.saveSnapshot({ last, data: bytes("the state") });
+  await tier.restart("c1");
+  const leader = await tier.leader();
+  const disk = tier.disk("c1");
+  const path = disk.paths().find((each) => each.endsWith(".snap"))!;
+  disk.flipBit(path, disk.bytesOf(path).length - 12);
+  const unreadable = (): number => events.filter((line) => line.includes("raft.snapshot_unreadable")).length;
+
+  await leader.changeMembership({ kind: "add", id: "c2", address: "c2:1" });
+  const joined = await tier.open("c2", null);
+  await until(() => unreadable() > 0, "it was read");
+  // Ten heartbeats.
+  await systemClock.sleep(200);
+  const attempts = unreadable();
+  disk.flipBit(path, disk.bytesOf(path).length - 12);
+
+  assert.equal(attempts, 1);
+  await until(() => joined.status().commitIndex >= last.index, "it is sent");
+});
+
+test("a snapshot that arrives while a member stops is refused, and not left without an answer", async () => {
+  const tier = new Tier(1, {});
+  let handler: TransportHandler | null = null;
+  const transport = { ...noTransport, start: (given: TransportHandler) => void (handler = given) };
+  const log = await tier.open("c2", [], { transport });
+  const taken = handler as TransportHandler | null;
+  const membership = [{ id: "c1", role: "voter", address: "" }] as const;
+  const take = (index: number) =>
+    taken?.onSnapshot(
+      {
+        from: "c1",
+        to: "c2",
+        term: 3,
+        kind: "installSnapshot",
+        last: { index, term: 2 },
+        membership,
+      },
+      bytes("the state"),
+    );
+
+  tier.disk("c2").holdSyncs();
+  const early = assert.rejects(Promise.resolve(take(9)), { code: "STOPPING" });
+  const closing = log.close();
+  await early;
+  tier.disk("c2").releaseSyncs();
+  await closing;
+
+  await assert.rejects(Promise.resolve(take(10)), { code: "STOPPING" });
+});
+
 test("changes of members that cannot be are refused in words", async (context) => {
   const tier = await openTier(context, 3);
   const leader = await tier.leader();
@@ -208,6 +271,53 @@ test("a failed sync of a follower stops it with its readers, and the others go o
   await leader.propose(bytes("c"));
 });
 
+test("changes of the members that come together follow each other", async (context) => {
+  const tier = await openTier(context, 3);
+  const leader = await tier.leader();
+
+  await Promise.all(
+    ["c4", "c5", "c6"].map((id) => leader.changeMembership({ kind: "add", id, address: `${id}:1` })),
+  );
+
+  const ids = leader.status().peers.map(({ id }) => id);
+  assert.deepEqual(ids, ["c1", "c2", "c3", "c4", "c5", "c6"]);
+});
+
+test("a change that a majority never takes keeps the next one waiting only so long", async (context) => {
+  const tier = await openTier(context, 3, { timeoutMs: 100 });
+  const leader = await tier.leader();
+  await leader.propose(bytes("a"));
+  for (const follower of tier.followers()) tier.network.cutOff(tier.idOf(follower));
+
+  const changes = await Promise.allSettled(
+    ["c4", "c5"].map((id) => leader.changeMembership({ kind: "add", id, address: `${id}:1` })),
+  );
+
+  const codes = changes.map(
+    (change) => change.status === "rejected" && (change.reason as { code: string }).code,
+  );
+  assert.deepEqual(codes, ["UNREACHABLE", "CONFLICT"]);
+});
+
+test("a listener that fails harms neither the log nor other listeners", async (context) => {
+  const tier = await openTier(context, 3);
+  const first = await tier.leader();
+  const heard: (string | null)[] = [];
+  for (const log of tier.logs()) {
+    log.onLeadership(() => {
+      throw new TypeError("a bug of the listener's");
+    });
+  }
+  first.onLeadership(({ leaderId }) => heard.push(leaderId));
+
+  await first.transferLeadership(null);
+
+  const second = await tier.leader();
+  await second.propose(bytes("a"));
+  await first.propose(bytes("b"));
+  assert.equal(heard.at(-1), tier.idOf(second));
+});
+
 test("the status tells of every peer", async (context) => {
   const tier = await openTier(context, 3);
   const leader = await tier.leader();
@@ -236,7 +346,12 @@ test("the status tells of every peer", async (context) => {
   }
 });
 
-type Extra = { readonly timeoutMs?: number; readonly segmentBytes?: number };
+type Extra = {
+  readonly timeoutMs?: number;
+  readonly segmentBytes?: number;
+  readonly logger?: Logger;
+  readonly transport?: PeerTransport;
+};
 type Context = { after(callback: () => Promise<void>): void };
 
 async function openTier(context: Context, size: number, extra: Extra = {}): Promise<Tier> {
@@ -260,7 +375,7 @@ class Tier {
     });
   }
 
-  async open(id: string, founding: Membership | null = this.#founding): Promise<RaftLog> {
+  async open(id: string, founding: Membership | null = this.#founding, extra: Extra = {}): Promise<RaftLog> {
     const log = await openRaftLog({
       dir: "/log",
       memberId: id,
@@ -276,6 +391,7 @@ class Tier {
       segmentBytes: 64 * 1024,
       reserveBytes: 0,
       ...this.#extra,
+      ...extra,
     });
     this.#logs.set(id, log);
     return log;

@@ -8,7 +8,7 @@ import type { RaftConfig } from "../raft/config.js";
 import { RaftCore } from "../raft/core.js";
 import { NO_PAYLOAD } from "../raft/entry.js";
 import { voterIds } from "../raft/membership.js";
-import type { MembershipChange } from "../raft/membership.js";
+import type { MembershipChange, MembershipRefusal } from "../raft/membership.js";
 import { CommittedEntries } from "./committed-entries.js";
 import { failed, outcomeUnknown, stopping } from "./log-errors.js";
 import { describeMembershipRefusal, describeTransferRefusal } from "./refusal-words.js";
@@ -61,6 +61,12 @@ const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 /** Kept in memory before a snapshot, so that a peer that lags a little does not need all of that. */
 const KEPT_ENTRIES = 10_000;
 const KEPT_BYTES = 16 * 1024 * 1024;
+/** Why the members cannot change for a moment: who wants it to waits until they can. */
+const PASSING: ReadonlySet<MembershipRefusal> = new Set([
+  "transferring",
+  "termNotCommitted",
+  "changeInProgress",
+]);
 /** A member that goes waits this long for what it has in flight, once another leads. */
 const FAREWELL_MS = 500;
 
@@ -271,14 +277,7 @@ class LogOverRaft implements RaftLog {
     const action = `Cannot ${change.kind} coordinator "${change.id}"`;
     this.#refuseWhenStopped(action);
     const core = this.#core;
-    // A new leader commits an entry of its own first, which takes a moment.
-    await this.#runner.until(
-      () => core.role !== "leader" || core.termAt(core.commit) === core.term,
-      this.#electionMs,
-    );
-    const result = core.proposeMembership(change);
-    if (!result.isAccepted) throw describeMembershipRefusal(action, result.reason, core.leaderId);
-    const { index, term } = result.position;
+    const { index, term } = await this.#takeChange(action, change);
     this.#runner.wake();
     const isDecided = await this.#runner.until(() => core.commit >= index, this.#timeoutMs);
     this.#refuseWhenStopped(action);
@@ -310,6 +309,33 @@ class LogOverRaft implements RaftLog {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  /**
+   * Only one change is under way at a time; those that come together follow each other.
+   * @throws ClusterduckError as `changeMembership`, when nothing of it has happened.
+   */
+  async #takeChange(action: string, change: MembershipChange): Promise<LogPosition> {
+    const core = this.#core;
+    const { clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + this.#timeoutMs;
+    for (;;) {
+      const result = core.proposeMembership(change);
+      if (result.isAccepted) return result.position;
+      const leftMs = deadlineMs - clock.monotonicMs();
+      if (!PASSING.has(result.reason) || leftMs <= 0)
+        throw describeMembershipRefusal(action, result.reason, core.leaderId);
+      await this.#runner.until(() => this.#mayChange, leftMs);
+      this.#refuseWhenStopped(action);
+    }
+  }
+
+  /** Whether nothing `PASSING` stands in the way of another change. */
+  get #mayChange(): boolean {
+    const core = this.#core;
+    const { membershipIndex, commit, transferringTo } = core.status();
+    const isSettled = core.termAt(commit) === core.term && membershipIndex <= commit;
+    return core.role !== "leader" || (isSettled && transferringTo === null);
   }
 
   get #isClosed(): boolean {
@@ -373,9 +399,19 @@ class LogOverRaft implements RaftLog {
     this.#announce();
   }
 
+  /** Outside of the runner's turn: what listeners do, and whether they fail, is none of the log's affairs. */
   #announce(): void {
     const leadership = this.leadership();
-    for (const listener of this.#listeners) listener(leadership);
+    for (const listener of this.#listeners) queueMicrotask(() => this.#tell(listener, leadership));
+  }
+
+  #tell(listener: (leadership: Leadership) => void, leadership: Leadership): void {
+    if (!this.#listeners.has(listener)) return;
+    try {
+      listener(leadership);
+    } catch (error) {
+      this.#options.logger.error("raft.listener_failed", { error });
+    }
   }
 
   #refuseWhenStopped(action: string): void {

@@ -1,4 +1,5 @@
 import { ClusterduckError } from "../../common/errors.js";
+import { overloaded } from "./log-errors.js";
 import type { RaftCore } from "../raft/core.js";
 import type { ReadOutcome } from "../raft/ready.js";
 
@@ -7,6 +8,10 @@ type Barrier = {
   readonly resolve: (index: number) => void;
   readonly reject: (error: ClusterduckError) => void;
 };
+
+const ACTION = "Cannot read what is newest";
+/** Reads that have no answer yet; beyond this new ones are refused. */
+const MAX_PENDING = 100_000;
 
 /**
  * Reads that wait for an index. All that come together share one question to the leader, and ask again when
@@ -18,6 +23,7 @@ export class ReadBarriers {
   #queue: Barrier[] = [];
   readonly #asked = new Map<number, readonly Barrier[]>();
   #sequence = 0;
+  #pending = 0;
   #isHeld = false;
 
   /** @param client Names this start of this member in requests to other members. */
@@ -27,6 +33,8 @@ export class ReadBarriers {
   }
 
   add(nowMs: number): Promise<number> {
+    if (this.#pending >= MAX_PENDING) return Promise.reject(overloaded(ACTION, `${this.#pending} reads`));
+    this.#pending++;
     return new Promise((resolve, reject) => {
       this.#queue.push({ askedAtMs: nowMs, resolve, reject });
     });
@@ -45,9 +53,10 @@ export class ReadBarriers {
     if (barriers === undefined) return;
     this.#asked.delete(sequence);
     if (outcome.kind === "confirmed") {
+      this.#pending -= barriers.length;
       for (const { resolve } of barriers) resolve(outcome.index);
     } else {
-      this.#queue.unshift(...barriers);
+      this.#queue = [...barriers, ...this.#queue];
       this.#isHeld = true;
     }
   }
@@ -60,30 +69,38 @@ export class ReadBarriers {
   tick(nowMs: number): void {
     this.release();
     const isOver = ({ askedAtMs }: Barrier): boolean => nowMs - askedAtMs >= this.#timeoutMs;
-    const over: Barrier[] = [];
     for (const [sequence, barriers] of this.#asked) {
       if (!barriers.some(isOver)) continue;
-      over.push(...barriers.filter(isOver));
+      this.#expire(barriers.filter(isOver));
       const left = barriers.filter((barrier) => !isOver(barrier));
       if (left.length > 0) this.#asked.set(sequence, left);
       else this.#asked.delete(sequence);
     }
-    over.push(...this.#queue.filter(isOver));
+    if (!this.#queue.some(isOver)) return;
+    this.#expire(this.#queue.filter(isOver));
     this.#queue = this.#queue.filter((barrier) => !isOver(barrier));
-    for (const { reject } of over) reject(unconfirmed(this.#timeoutMs));
   }
 
   rejectAll(error: ClusterduckError): void {
-    for (const { reject } of this.#queue.splice(0)) reject(error);
-    for (const barriers of this.#asked.values()) for (const { reject } of barriers) reject(error);
+    this.#reject(this.#queue.splice(0), error);
+    for (const barriers of this.#asked.values()) this.#reject(barriers, error);
     this.#asked.clear();
+  }
+
+  #expire(barriers: readonly Barrier[]): void {
+    this.#reject(barriers, unconfirmed(this.#timeoutMs));
+  }
+
+  #reject(barriers: readonly Barrier[], error: ClusterduckError): void {
+    this.#pending -= barriers.length;
+    for (const { reject } of barriers) reject(error);
   }
 }
 
 function unconfirmed(timeoutMs: number): ClusterduckError {
   return new ClusterduckError(
     "UNREACHABLE",
-    `Cannot read what is newest: no leader confirmed within ${Math.round(timeoutMs)} ms that it still leads`,
+    `${ACTION}: no leader confirmed within ${Math.round(timeoutMs)} ms that it still leads`,
     { hint: "A majority of the coordinators must run and reach each other: duckctl coordinators list" },
   );
 }

@@ -46,7 +46,8 @@ export interface ReplicatedLog {
   /**
    * Resolves when the payload is committed: durable on a quorum. Proposals of one caller are committed in
    * the order they were made.
-   * @throws ClusterduckError NOT_LEADER (nothing happened), STOPPING or DISK_FAILED (the outcome is unknown).
+   * @throws ClusterduckError NOT_LEADER or OVERLOADED (nothing happened), STOPPING or DISK_FAILED (the outcome is
+   *   unknown).
    */
   propose(payload: Uint8Array): Promise<LogPosition>;
   /**
@@ -58,7 +59,7 @@ export interface ReplicatedLog {
   /**
    * Resolves with an index; once that is applied, a read sees every change acknowledged before this call.
    * Works on every member.
-   * @throws ClusterduckError UNREACHABLE within some seconds when no leader confirms it, STOPPING.
+   * @throws ClusterduckError UNREACHABLE within some seconds when no leader confirms it, OVERLOADED, STOPPING.
    */
   readBarrier(): Promise<number>;
   /** The newest snapshot, or null. */

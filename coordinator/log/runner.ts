@@ -7,6 +7,7 @@ import type { Membership } from "../raft/membership.js";
 import type { Message, MessageOf, SnapshotMark } from "../raft/message.js";
 import { isIdle } from "../raft/ready.js";
 import type { LeadershipView, Ready, Write } from "../raft/ready.js";
+import { stopping } from "./log-errors.js";
 import type { Proposals } from "./proposals.js";
 import type { ReadBarriers } from "./read-barriers.js";
 import type { LogStorage } from "./storage/log-storage.js";
@@ -33,7 +34,19 @@ export type RunnerParts = {
 /** While the disk is full, the write that it refused is tried again this often. */
 const DISK_FULL_RETRY_MS = 500;
 
-type Arrived = { readonly mark: SnapshotMark; readonly data: Uint8Array; readonly done: () => void };
+/**
+ * A snapshot of ours that cannot be read is read again after this long, and twice as long each time after, up to
+ * the second: reading and checking all of it is work, and only a newer one will help. Milliseconds.
+ */
+const UNREADABLE_MIN_MS = 1_000;
+const UNREADABLE_MAX_MS = 60_000;
+
+type Arrived = {
+  readonly mark: SnapshotMark;
+  readonly data: Uint8Array;
+  readonly done: () => void;
+  readonly fail: (error: ClusterduckError) => void;
+};
 type Watcher = { readonly isTrue: () => boolean; readonly resolve: (isTrue: boolean) => void };
 
 /**
@@ -55,6 +68,7 @@ export class RaftRunner implements TransportHandler {
   #followed: Membership = NO_MEMBERS;
   #leaderSeenAtMs: number;
   #toldLeaderId: string | null = null;
+  #unreadableMs = UNREADABLE_MIN_MS;
   #watchers: Watcher[] = [];
 
   constructor(parts: RunnerParts) {
@@ -129,18 +143,20 @@ export class RaftRunner implements TransportHandler {
   }
 
   onSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<void> {
-    return new Promise((done) => {
+    return new Promise((done, fail) => {
       this.#guarded(() => {
         this.#step(message);
         const { core } = this.#parts;
         const { last, membership } = message;
         const isTaken = core.base.index === last.index && core.last.index === last.index;
         if (isTaken && last.index > this.#parts.storage.base.index) {
-          this.#arrived.push({ mark: { last, membership }, data, done });
+          this.#arrived.push({ mark: { last, membership }, data, done, fail });
         } else {
           done();
         }
       });
+      // Without effect where it is settled.
+      if (this.#isStopped) fail(notInstalled());
       this.wake();
     });
   }
@@ -249,10 +265,11 @@ export class RaftRunner implements TransportHandler {
 
   /** The newest snapshot there is, which may be later than the one that the core knows of. */
   async #sendSnapshot(message: MessageOf<"installSnapshot">): Promise<void> {
-    const { core, storage, transport, logger } = this.#parts;
+    const { core, storage, transport, clock, logger } = this.#parts;
     let isInstalled = false;
     try {
       const snapshot = await storage.loadSnapshot();
+      this.#unreadableMs = UNREADABLE_MIN_MS;
       if (snapshot !== null) {
         const { last, data, membership } = snapshot;
         logger.info("raft.snapshot_sending", { to: message.to, index: last.index, bytes: data.length });
@@ -261,7 +278,11 @@ export class RaftRunner implements TransportHandler {
       }
     } catch (error) {
       // A snapshot that cannot be read is no reason to stop: only a restart would need it.
-      logger.error("raft.snapshot_unreadable", { to: message.to, error });
+      const againMs = this.#unreadableMs;
+      this.#unreadableMs = Math.min(UNREADABLE_MAX_MS, againMs * 2);
+      logger.error("raft.snapshot_unreadable", { to: message.to, error, againMs });
+      // Only once it is told does the core ask again.
+      await clock.sleep(againMs, this.#abort.signal);
     }
     this.#guarded(() => core.reportSnapshot(message.to, isInstalled));
     this.wake();
@@ -368,9 +389,13 @@ export class RaftRunner implements TransportHandler {
     this.#isStopped = true;
     this.#ticker.stop();
     this.#abort.abort();
-    for (const { done } of this.#arrived.splice(0)) done();
+    for (const { fail } of this.#arrived.splice(0)) fail(notInstalled());
     for (const watcher of [...this.#watchers]) watcher.resolve(watcher.isTrue());
   }
+}
+
+function notInstalled(): ClusterduckError {
+  return stopping("Cannot install a snapshot");
 }
 
 function keptUntilThereIsRoom(error: ClusterduckError): ClusterduckError {

@@ -1,5 +1,6 @@
 import { takeAppend, takeSnapshot } from "./follower.js";
 import { invariant } from "./invariant.js";
+import { findMember } from "./membership.js";
 import type { Message, MessageOf } from "./message.js";
 import type { ForwardedRequests } from "./requests.js";
 import type { Roles } from "./roles.js";
@@ -26,21 +27,37 @@ export function receive(receiver: Receiver, message: Message): void {
 }
 
 /**
- * A peer is in a later term. Returns whether we follow it there: not because a candidate says so while our
- * leader is heard, unless that leader itself wished for the election. Source: dissertation, section 4.2.3.
+ * Whether a peer is no member as far as this one knows. A removal counts once it is committed. Such a peer may
+ * still be a member by later entries, so it is believed where the tier may depend on it: as a candidate, and as a
+ * leader (dissertation, section 4.1). All else that it says is for those who know it.
  */
-function followTerm({ self, roles }: Receiver, message: Message): boolean {
+function isOutsider({ self }: Receiver, id: string): boolean {
+  const { log, membership, knowsMembers } = self;
+  if (!knowsMembers || findMember(membership, id) !== undefined) return false;
+  return findMember(log.markAt(log.commit).membership, id) === undefined;
+}
+
+/**
+ * A peer is in a later term. Returns whether we follow it there: not because a candidate says so while our
+ * leader is heard, unless that leader itself wished for the election (dissertation, section 4.2.3); and not
+ * because an outsider answers or asks, or one that was removed could end any leadership.
+ */
+function followTerm(receiver: Receiver, message: Message): boolean {
+  const { self, roles } = receiver;
   switch (message.kind) {
-    case "vote":
-      if (!self.knowsMembers || (roles.isLeaderHeard && !message.isTransfer)) return false;
+    case "vote": {
+      const isWished = message.isTransfer && !isOutsider(receiver, message.from);
+      if (!self.knowsMembers || (roles.isLeaderHeard && !isWished)) return false;
       roles.becomeFollower(message.term, null);
       return true;
+    }
     case "append":
     case "heartbeat":
     case "installSnapshot":
       roles.becomeFollower(message.term, message.from);
       return true;
     default:
+      if (isOutsider(receiver, message.from)) return false;
       roles.becomeFollower(message.term, null);
       return true;
   }
@@ -99,6 +116,7 @@ function handle(receiver: Receiver, message: OfTheTerm): void {
       takeSnapshot(self, from, message);
       return;
     case "timeoutNow":
+      // No member is what it has become itself, where its own removal was its last entry.
       if (from === self.leaderId) roles.takeOver();
       return;
     case "readIndex":
@@ -125,7 +143,9 @@ function onPreVote({ self, roles }: Receiver, { from, term, last }: MessageOf<"p
   self.send(from, { kind: "preVoteReply", askedTerm: term, isGranted });
 }
 
-function onPreVoteReply({ self, roles }: Receiver, reply: MessageOf<"preVoteReply">): void {
+function onPreVoteReply(receiver: Receiver, reply: MessageOf<"preVoteReply">): void {
+  const { self, roles } = receiver;
+  if (isOutsider(receiver, reply.from)) return;
   // Only in a later term can we win, and only so do cohorts with different terms come together.
   if (reply.term > self.term) roles.becomeFollower(reply.term, null);
   else if (reply.askedTerm === self.term) roles.onPreVoteReply(reply.from, reply.isGranted);
@@ -142,14 +162,18 @@ function onVote({ self, roles }: Receiver, { from, last }: MessageOf<"vote">): v
   self.promise(from, { kind: "voteReply", isGranted: true });
 }
 
-function onReadIndex({ self, roles }: Receiver, { from, request }: MessageOf<"readIndex">): void {
-  if (roles.leader === null) self.send(from, { kind: "readIndexReply", request, index: null });
+function onReadIndex(receiver: Receiver, { from, request }: MessageOf<"readIndex">): void {
+  const { self, roles } = receiver;
+  if (roles.leader === null || isOutsider(receiver, from))
+    self.send(from, { kind: "readIndexReply", request, index: null });
   else roles.leader.read({ from, request });
 }
 
-function onPropose({ self, roles }: Receiver, { from, request, payload }: MessageOf<"propose">): void {
+/** A leader's members are the tier's: whom they do not name has nothing to propose. */
+function onPropose(receiver: Receiver, { from, request, payload }: MessageOf<"propose">): void {
+  const { self, roles } = receiver;
   const outcome =
-    roles.leader === null
+    roles.leader === null || isOutsider(receiver, from)
       ? ({ kind: "refused", reason: "notLeader" } as const)
       : roles.leader.proposeOnce(request, payload);
   self.send(from, { kind: "proposeReply", request, outcome });

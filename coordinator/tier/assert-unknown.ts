@@ -7,6 +7,7 @@ import type { Logger } from "../../common/logger.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { RaftService } from "../../proto/gen/clusterduck/v1/raft_pb.js";
+import { assertSpeaksForItself } from "./peer-name.js";
 
 /** Members try every second at least to reach those that are away. Milliseconds. */
 const LISTEN_MS = 2_500;
@@ -49,9 +50,11 @@ export async function assertUnknown(options: {
   const service = bindService(
     RaftService,
     {
-      exchange: async function* (requests) {
+      exchange: async function* (requests, { identity }) {
         for await (const { envelope } of requests) {
-          if (envelope?.to === id && envelope.clusterId !== "" && envelope.from !== id) {
+          if (envelope === undefined) break;
+          assertSpeaksForItself(envelope.from, identity);
+          if (envelope.to === id && envelope.clusterId !== "" && envelope.from !== id) {
             heard.push(envelope);
             called.abort();
           }

@@ -20,6 +20,14 @@ test("the leader does what a member passes on, and says on whose behalf", async 
   assert.deepEqual(asked, ["10.0.0.9:5000 via c2", "10.0.0.9:5000 via c2"]);
 });
 
+test("who passed it on is on record by its certificate, whatever it calls itself", async () => {
+  const { answer, asked } = leader("c1");
+
+  await answer({ ...forwarded("addNode"), forwardedBy: "c1" }, callBy(member("c2")));
+
+  assert.deepEqual(asked, ["10.0.0.9:5000 via c2"]);
+});
+
 test("a certificate outlives membership: who was removed passes nothing on", async () => {
   const { answer, asked } = leader("c1");
 

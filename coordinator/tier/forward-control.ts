@@ -90,7 +90,8 @@ export function answerForwarded(
       );
     }
     const handler = own.handlers[name] as Handler;
-    const peer = `${caller} via ${forwardedBy}`;
+    // For the record: who asked is the word of the one that passes it on, but who that is, its certificate says.
+    const peer = `${caller} via ${context.identity?.name ?? forwardedBy}`;
     const answer = await handler(fromBinary(method.input, request), { ...context, peer });
     return { response: toBinary(method.output, create(method.output, answer)) };
   };

@@ -7,6 +7,7 @@ import { createGrpcServer } from "../../common/grpc/server.js";
 import { bindService } from "../../common/grpc/service.js";
 import type { BoundService, CallContext } from "../../common/grpc/service.js";
 import type { Logger } from "../../common/logger.js";
+import { canonicalAddress } from "../../common/model/address.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { fromName, invalid } from "../../common/wire/values.js";
 import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
@@ -328,10 +329,12 @@ export function decodeView(wire: WireView): FoundingView {
   };
 }
 
+/** @throws ClusterduckError INVALID_ARGUMENT */
 export function decodeFounder({ id, address, diskId }: WireFounder): Founder {
   return {
     id: fromName(id, "a coordinator's id"),
-    address: fromName(address, "a coordinator's address"),
+    // One spelling, as what was heard is kept by address, and an address that is none must get into no log.
+    address: canonicalAddress(fromName(address, "a coordinator's address")),
     diskId: fromName(diskId, "a coordinator's disk id"),
   };
 }

@@ -230,9 +230,16 @@ async function letIn(
     });
   }
   await keeper.record(member, token === null ? undefined : { id: token.id });
-  if (!log.status().peers.some((peer) => peer.id === member.id)) {
-    await log.changeMembership({ kind: "add", id: member.id, address: member.raftAddress });
-    logger.info("tier.member_added", { coordinator: member.id, address: member.raftAddress });
+  const isMember = (): boolean => log.status().peers.some((peer) => peer.id === member.id);
+  if (!isMember()) {
+    try {
+      // Of several that join at the same time each waits here for its turn.
+      await log.changeMembership({ kind: "add", id: member.id, address: member.raftAddress });
+      logger.info("tier.member_added", { coordinator: member.id, address: member.raftAddress });
+    } catch (thrown) {
+      // It asked twice, and the other question was the first to be answered.
+      if (!isConflict(thrown) || !isMember()) throw thrown;
+    }
   }
   const { state } = replica;
   return {
@@ -241,6 +248,10 @@ async function letIn(
       .filter(({ removedAtMs }) => removedAtMs === null)
       .map(({ id, raftAddress, diskId }) => ({ id, address: raftAddress, diskId })),
   };
+}
+
+function isConflict(thrown: unknown): boolean {
+  return thrown instanceof ClusterduckError && thrown.code === "CONFLICT";
 }
 
 /** @throws ClusterduckError NOT_ADMITTED, INVALID_ARGUMENT */

@@ -1,9 +1,14 @@
 /** How a tier of real coordinators comes about, grows, shrinks, and survives the loss of its majority. */
 import assert from "node:assert/strict";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 
+import { systemClock } from "../../common/clock.js";
+import { silentLogger } from "../../common/logger.js";
+import { joinDurably } from "../../coordinator/tier/join-tier.js";
+import { newTierFile } from "../../coordinator/tier/tier-file.js";
+import { TierPassphrase } from "../../coordinator/tier/tier-passphrase.js";
 import { atEnd } from "../support/at-end.js";
 import { eventually, startCoordinatorTier } from "../support/coordinator-tier.js";
 import type { CoordinatorTier, TierProcess } from "../support/coordinator-tier.js";
@@ -99,6 +104,46 @@ test("where it is asked for, a dead coordinator goes when another has taken its 
     rows.every(({ state }) => state === "answers"),
     JSON.stringify(rows),
   );
+
+  const back = tier.of("c3").launch();
+  await eventually("c3 is told", async () => /"c3" was removed from this tier/.test(back.text()));
+});
+
+test("several that join at the same moment are all let in", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
+  await tier.settled();
+  const passphrase = await TierPassphrase.open({
+    passphrase: null,
+    tls: null,
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  const joining = await Promise.all(
+    ["c2", "c3", "c4"].map(async (id) => {
+      const { folder, raft } = await tier.prepare(id);
+      const { out } = await tier.duckctl("tokens", "create", id);
+      return { id, token: out.trim(), directory: join(folder, "data"), address: raft };
+    }),
+  );
+  for (const { directory } of joining) await mkdir(directory, { recursive: true });
+
+  // From one process: so they do come at the same moment.
+  const joined = await Promise.all(
+    joining.map(({ id, ...place }) =>
+      joinDurably({
+        ...place,
+        file: newTierFile(id),
+        addresses: [tier.of("c1").raft],
+        version: "1",
+        tls: null,
+        passphrase,
+        signal: t.signal,
+      }),
+    ),
+  );
+
+  assert.equal(new Set(joined.map((each) => each.joined.clusterId)).size, 1);
+  assert.deepEqual((await rowsOf(tier)).map(({ id }) => id).sort(), ["c1", "c2", "c3", "c4"]);
 });
 
 test("a token lets one coordinator in, once: not one that was revoked, not a second time, not after its time", async (t) => {

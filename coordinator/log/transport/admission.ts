@@ -1,6 +1,9 @@
 import type { PeerIdentity } from "../../../common/tls/identity.js";
 import { ClusterduckError } from "../../../common/errors.js";
 
+/** Whether a coordinator was removed from the tier, as far as this member knows. Ids are not used twice: it stays so. */
+export type IsRemoved = (id: string) => boolean;
+
 /** Who this member is on the wire. */
 export type OwnName = {
   readonly memberId: string;
@@ -45,4 +48,16 @@ export function admit(own: OwnName, sender: Sender, identity: PeerIdentity | nul
       { hint: "Give each coordinator an id of its own (coordinator.id)" },
     );
   }
+}
+
+/**
+ * A certificate outlives its holder's membership. Raft itself has to believe a leader that it does not know, which
+ * one that was removed could claim to be.
+ * @throws ClusterduckError PERMISSION_DENIED
+ */
+export function refuseRemoved(id: string, isRemoved: IsRemoved): void {
+  if (!isRemoved(id)) return;
+  throw new ClusterduckError("PERMISSION_DENIED", `Coordinator "${id}" was removed from this tier`, {
+    hint: "Stop it; or give it another id and an empty data directory, and let it join: duckctl tokens create NEW_ID",
+  });
 }

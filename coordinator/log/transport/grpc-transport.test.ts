@@ -95,6 +95,27 @@ test("both ends of a stream that was up are told of its end, once; an attempt th
   assert.deepEqual(one.disconnected, []);
 });
 
+test("one that was removed is shut out in words, at once and for ever; to it, words still go", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2");
+  const removed = new Set<string>();
+  two.transport.shutOut((id) => removed.has(id));
+  one.follow([two]);
+  two.follow([one]);
+  one.transport.send([heartbeatReply("c1", "c2", 1)]);
+  await until(() => two.messages.length === 1, "it was heard");
+
+  removed.add("c1");
+  one.transport.send([heartbeatReply("c1", "c2", 2)]);
+  await until(() => one.transport.links()[0]?.problem != null, "it is told why");
+
+  assert.match(one.transport.links()[0]?.problem ?? "", /"c1" was removed from this tier\. Stop it/);
+  assert.equal(await one.transport.sendSnapshot(snapshotTo("c2"), new Uint8Array(10)), false);
+  two.transport.send([heartbeatReply("c2", "c1", 3)]);
+  await until(() => one.messages.length === 1, "it is told that it was removed");
+  assert.deepEqual([two.messages.length, two.snapshots.length], [1, 0]);
+});
+
 test("an address that leads to another member is told", async (context) => {
   const one = await join(context, "c1");
   const two = await join(context, "c2");

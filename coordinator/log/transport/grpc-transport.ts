@@ -9,7 +9,7 @@ import type { TlsSource } from "../../../common/tls/source.js";
 import { RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message, MessageOf } from "../../raft/message.js";
-import type { OwnName } from "./admission.js";
+import type { IsRemoved, OwnName } from "./admission.js";
 import { InboundStream } from "./inbound-stream.js";
 import { PeerConnection } from "./peer-connection.js";
 import type { Connecting } from "./peer-connection.js";
@@ -29,6 +29,8 @@ export type GrpcTransportOptions = OwnName & {
 export type GrpcTransport = PeerTransport & {
   /** For the gRPC server of this member, which other members reach at its address. */
   readonly service: BoundService;
+  /** Nothing is taken any more from those that were removed. Before this call nobody was. */
+  shutOut(isRemoved: IsRemoved): void;
 };
 
 /** Below this a busy host looks like a dead connection. */
@@ -50,10 +52,12 @@ class Transport implements GrpcTransport {
   readonly #connecting: Connecting;
   readonly #connections = new Map<string, PeerConnection>();
   readonly #inbound = new Map<string, InboundStream>();
+  readonly #receiver: SnapshotReceiver;
   /** By peer, what ends the connection to one that is no member any more. */
   readonly #lingering = new Map<string, () => void>();
   readonly #closing = new Set<Promise<void>>();
   #handler: TransportHandler | null = null;
+  #isRemoved: IsRemoved = () => false;
   #isClosed = false;
 
   constructor(options: GrpcTransportOptions) {
@@ -72,8 +76,10 @@ class Transport implements GrpcTransport {
       onUnreachable: (peer) => this.#handler?.onUnreachable(peer),
       onDisconnected: (peer) => this.#handler?.onDisconnected(peer),
     };
-    const receiver = new SnapshotReceiver({
+    this.#receiver = new SnapshotReceiver({
       own,
+      isRemoved: (id) => this.#isRemoved(id),
+      clock,
       onSnapshot: async (message, data) => {
         if (this.#handler === null) throw notReady(own.memberId);
         await this.#handler.onSnapshot(message, data);
@@ -83,10 +89,14 @@ class Transport implements GrpcTransport {
       RaftService,
       {
         exchange: (requests, context) => this.#accept(requests, context),
-        installSnapshot: (requests, context) => receiver.receive(requests, context),
+        installSnapshot: (requests, context) => this.#receiver.receive(requests, context),
       },
       ["member"],
     );
+  }
+
+  shutOut(isRemoved: IsRemoved): void {
+    this.#isRemoved = isRemoved;
   }
 
   start(handler: TransportHandler): void {
@@ -144,6 +154,7 @@ class Transport implements GrpcTransport {
     for (const cancel of this.#lingering.values()) cancel();
     this.#lingering.clear();
     for (const stream of this.#inbound.values()) stream.end();
+    this.#receiver.close();
     for (const [id, connection] of this.#connections) this.#drop(id, connection);
     await Promise.all(this.#closing);
   }
@@ -161,7 +172,8 @@ class Transport implements GrpcTransport {
   ): AsyncGenerator<MessageInitShape<typeof ExchangeResponseSchema>> {
     const { own, onMessages } = this.#connecting;
     if (this.#handler === null) throw notReady(own.memberId);
-    const stream = await InboundStream.accept(requests, { own, context, onMessages });
+    const isRemoved = (id: string): boolean => this.#isRemoved(id);
+    const stream = await InboundStream.accept(requests, { own, isRemoved, context, onMessages });
     if (stream === null) return;
     this.#inbound.get(stream.peer)?.end();
     this.#inbound.set(stream.peer, stream);

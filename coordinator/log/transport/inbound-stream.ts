@@ -3,8 +3,8 @@ import type { CallContext } from "../../../common/grpc/service.js";
 import { invalid } from "../../../common/wire/values.js";
 import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message } from "../../raft/message.js";
-import { admit } from "./admission.js";
-import type { OwnName } from "./admission.js";
+import { admit, refuseRemoved } from "./admission.js";
+import type { IsRemoved, OwnName } from "./admission.js";
 import { decodeEnvelope, encodeEnvelope } from "./codec.js";
 import type { Envelope } from "./codec.js";
 import { SendQueue } from "./send-queue.js";
@@ -13,6 +13,7 @@ type Response = MessageInitShape<typeof ExchangeResponseSchema>;
 
 export type InboundOptions = {
   readonly own: OwnName;
+  readonly isRemoved: IsRemoved;
   readonly context: CallContext;
   readonly onMessages: (messages: readonly Message[]) => void;
 };
@@ -51,6 +52,7 @@ export class InboundStream {
     if (next.done === true) return null;
     const envelope = decodeEnvelope(next.value.envelope);
     admit(options.own, envelope, options.context.identity);
+    refuseRemoved(envelope.from, options.isRemoved);
     return new InboundStream(envelope.from, requests, options, envelope);
   }
 
@@ -85,7 +87,7 @@ export class InboundStream {
   }
 
   async #receive(): Promise<void> {
-    const { own, context, onMessages } = this.#options;
+    const { own, isRemoved, context, onMessages } = this.#options;
     try {
       for (;;) {
         const next = await this.#requests.next();
@@ -93,6 +95,7 @@ export class InboundStream {
         const { messages, ...sender } = decodeEnvelope(next.value.envelope);
         admit(own, sender, context.identity);
         if (sender.from !== this.peer) throw invalid(`"${sender.from}" on the stream of "${this.peer}"`);
+        refuseRemoved(this.peer, isRemoved);
         onMessages(messages);
       }
     } catch (thrown) {

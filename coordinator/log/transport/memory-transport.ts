@@ -20,7 +20,11 @@ export class MemoryNetwork {
       sendSnapshot: async (message, data) => {
         const { to } = message;
         if (!this.#isLinked(id, to)) return false;
-        await this.#handlers.get(to)?.onSnapshot(message, data);
+        try {
+          await this.#handlers.get(to)?.onSnapshot(message, data);
+        } catch {
+          return false;
+        }
         return this.#isLinked(id, to);
       },
       links: () =>

@@ -82,16 +82,17 @@ export class PeerConnection {
     const { signal } = this.#abort;
     const { clock, logger } = this.#connecting;
     for (let attempt = 1; attempt <= SNAPSHOT_ATTEMPTS && !signal.aborted; attempt++) {
-      // A connection of its own: heartbeats do not wait behind a megabyte.
-      const client = this.#connect();
+      let client: GrpcClient<typeof RaftService> | null = null;
       try {
+        // A connection of its own: heartbeats do not wait behind a megabyte.
+        client = this.#connect();
         return await sendSnapshotOnce(client.call, snapshot, { signal });
       } catch (thrown) {
         if (signal.aborted) return false;
         const { id } = this.#peer;
         logger.warn("raft.snapshot_interrupted", { to: id, attempt, error: messageOf(thrown) });
       } finally {
-        client.close();
+        client?.close();
       }
       await clock.sleep(BACKOFF_MAX_MS, signal);
     }
@@ -103,10 +104,13 @@ export class PeerConnection {
     await this.#running;
   }
 
+  /** @throws ClusterduckError INVALID_ARGUMENT for an address that is none: members tell each other theirs. */
   #connect(): GrpcClient<typeof RaftService> {
     const { tls, keepaliveMs } = this.#connecting;
     const messageBytesMax = MAX_FRAME_BYTES;
-    return createGrpcClient(RaftService, this.#peer.address, { tls, keepaliveMs, messageBytesMax });
+    const { id, address } = this.#peer;
+    // What comes back over the stream, and takes our snapshot, is this peer, as it is for those who are called.
+    return createGrpcClient(RaftService, address, { tls, keepaliveMs, messageBytesMax, member: id });
   }
 
   async #run(): Promise<void> {
@@ -132,12 +136,14 @@ export class PeerConnection {
   /** One stream, until it ends. Returns why it did. */
   async #exchange(): Promise<ClusterduckError> {
     const { own, onMessages } = this.#connecting;
-    const client = this.#connect();
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#abort.signal, ended.signal]);
+    let client: GrpcClient<typeof RaftService> | null = null;
     try {
+      client = this.#connect();
       for await (const { envelope } of client.call.exchange(this.#frames(signal), { signal })) {
         const { messages, ...sender } = decodeEnvelope(envelope);
+        // Who is there, the certificate has said when the connection was made.
         admit(own, sender, null);
         if (sender.from !== this.#peer.id) throw this.#wrongPeer(sender.from);
         this.#onConnected();
@@ -149,7 +155,7 @@ export class PeerConnection {
       return new ClusterduckError("UNREACHABLE", messageOf(thrown), { cause: thrown });
     } finally {
       ended.abort();
-      client.close();
+      client?.close();
     }
   }
 

@@ -12,11 +12,14 @@ export type PeerLink = {
   readonly droppedMessages: number;
 };
 
-/** What the network brings. None of these may throw. */
+/** What the network brings. None of these may throw, though a snapshot may be refused. */
 export interface TransportHandler {
   /** Messages to this member, of one that its certificate names, in order. */
   onMessages(messages: readonly Message[]): void;
-  /** A snapshot, complete and checked. Resolves when it is durable, or not needed. */
+  /**
+   * A snapshot, complete and checked. Resolves when it is durable, or not needed.
+   * @throws ClusterduckError STOPPING
+   */
   onSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<void>;
   /** What was sent to this peer lately may be lost. */
   onUnreachable(peer: string): void;

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { CallContext, ServiceClient } from "../../../common/grpc/service.js";
+import { VirtualClock } from "../../../common/virtual-clock.js";
 import {
   InstallSnapshotRequestSchema,
   InstallSnapshotResponseSchema,
@@ -66,13 +67,57 @@ test("a chunk that was changed on its way is refused, and nothing is installed",
   assert.deepEqual(installed, []);
 });
 
+test("what a sender does not go on with is forgotten in time, and not before", async () => {
+  const { receiver, clock } = receiverOf("c2");
+  const begin = async (): Promise<readonly number[]> => {
+    const { call, offsets } = connect(receiver, { breaksAfterChunks: 2 });
+    await assert.rejects(sendSnapshotOnce(call, snapshotOf(3), {}), /the cable/);
+    return offsets.map((offset) => offset / SNAPSHOT_CHUNK_BYTES);
+  };
+
+  const first = await begin();
+  await clock.advance(30_000);
+  const second = await begin();
+  await clock.advance(59_000);
+  await clock.advance(2_000);
+  const third = await begin();
+
+  assert.deepEqual(
+    [first, second, third],
+    [
+      [0, 1],
+      [2, 3],
+      [0, 1],
+    ],
+  );
+});
+
+test("a snapshot that no tier can have is refused before anything of it is taken", async () => {
+  const { receiver } = receiverOf("c2");
+  const { call, offsets } = connect(receiver, {
+    change: (request) =>
+      request.message?.case === "opening"
+        ? { message: { case: "opening", value: { ...request.message.value, bytes: 2n ** 40n } } }
+        : request,
+  });
+
+  await assert.rejects(sendSnapshotOnce(call, snapshotOf(3), {}), {
+    code: "INVALID_ARGUMENT",
+    message: /a snapshot has 1099511627776 bytes, must have at most 1073741824/,
+  });
+  assert.deepEqual(offsets, []);
+});
+
 function receiverOf(memberId: string) {
+  const clock = new VirtualClock();
   const installed: Buffer[] = [];
   const receiver = new SnapshotReceiver({
     own: { memberId, clusterId: "t" },
+    isRemoved: () => false,
+    clock,
     onSnapshot: async (_message, data) => void installed.push(Buffer.from(data)),
   });
-  return { receiver, installed };
+  return { receiver, installed, clock };
 }
 
 /** A connection to the receiver, which may break or change what it carries. */

@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ClusterduckError } from "../../../common/errors.js";
+import type { Clock } from "../../../common/clock.js";
 import type { CallContext } from "../../../common/grpc/service.js";
 import { fromUint64, invalid } from "../../../common/wire/values.js";
 import type {
@@ -10,11 +11,16 @@ import type {
   SnapshotOpening,
 } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { MessageOf } from "../../raft/message.js";
-import { admit } from "./admission.js";
-import type { OwnName } from "./admission.js";
+import { admit, refuseRemoved } from "./admission.js";
+import type { IsRemoved, OwnName } from "./admission.js";
 import { decodeMark, decodeTerm } from "./decode-message.js";
 
 type Response = MessageInitShape<typeof InstallSnapshotResponseSchema>;
+/** Held in memory while it arrives, and applied from there: a larger one is no state of a tier. */
+const SNAPSHOT_BYTES_MAX = 1024 * 1024 * 1024;
+/** A sender that is cut off tries again within seconds. One that does not has given up, or leads no more. Milliseconds. */
+const PARTIAL_KEPT_MS = 60_000;
+
 type Opening = {
   readonly message: MessageOf<"installSnapshot">;
   readonly bytes: number;
@@ -77,6 +83,8 @@ class PartialSnapshot {
 
 export type SnapshotReceiverOptions = {
   readonly own: OwnName;
+  readonly isRemoved: IsRemoved;
+  readonly clock: Clock;
   readonly onSnapshot: (message: MessageOf<"installSnapshot">, data: Uint8Array) => Promise<void>;
 };
 
@@ -85,9 +93,17 @@ export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
   readonly #partials = new Map<string, PartialSnapshot>();
   readonly #streams = new Map<string, AbortController>();
+  /** By sender, what keeps its partial snapshot from being forgotten. */
+  readonly #forgetting = new Map<string, () => void>();
 
   constructor(options: SnapshotReceiverOptions) {
     this.#options = options;
+  }
+
+  close(): void {
+    for (const cancel of this.#forgetting.values()) cancel();
+    this.#forgetting.clear();
+    this.#partials.clear();
   }
 
   /** @throws ClusterduckError for what does not fit; the sender gets to read it. */
@@ -120,15 +136,23 @@ export class SnapshotReceiver {
       yield { message: { case: "installed", value: {} } };
     } finally {
       const from = partial?.opening.message.from ?? "";
-      if (stream !== null && this.#streams.get(from) === stream) this.#streams.delete(from);
+      if (stream !== null && this.#streams.get(from) === stream) {
+        this.#streams.delete(from);
+        this.#forgetLater(from);
+      }
     }
   }
 
   #open(wire: SnapshotOpening, context: CallContext): Opening {
     const { from, to } = wire;
-    admit(this.#options.own, wire, context.identity);
+    const { own, isRemoved } = this.#options;
+    admit(own, wire, context.identity);
+    refuseRemoved(from, isRemoved);
     if (wire.mark === undefined) throw invalid("a snapshot without its mark");
     const bytes = fromUint64(wire.bytes, "a snapshot's size");
+    if (bytes > SNAPSHOT_BYTES_MAX) {
+      throw invalid(`a snapshot has ${bytes} bytes, must have at most ${SNAPSHOT_BYTES_MAX}`);
+    }
     const mark = decodeMark(wire.mark);
     const term = decodeTerm(wire.term);
     return { message: { kind: "installSnapshot", from, to, term, ...mark }, bytes, checksum: wire.checksum };
@@ -143,10 +167,21 @@ export class SnapshotReceiver {
 
   #partialOf(opening: Opening): PartialSnapshot {
     const { from } = opening.message;
+    this.#forgetting.get(from)?.();
+    this.#forgetting.delete(from);
     const known = this.#partials.get(from);
     const partial = known?.resume(opening) === true ? known : new PartialSnapshot(opening);
     this.#partials.set(from, partial);
     return partial;
+  }
+
+  #forgetLater(from: string): void {
+    if (!this.#partials.has(from)) return;
+    const cancel = this.#options.clock.after(PARTIAL_KEPT_MS, () => {
+      this.#forgetting.delete(from);
+      this.#partials.delete(from);
+    });
+    this.#forgetting.set(from, cancel);
   }
 }
 
