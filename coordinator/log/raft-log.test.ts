@@ -9,6 +9,7 @@ import type { Membership } from "../raft/membership.js";
 import { openRaftLog } from "./raft-log.js";
 import type { RaftLog } from "./raft-log.js";
 import type { LogEntry } from "./replicated-log.js";
+import { noTransport } from "./transport/peer-transport.js";
 import { MemoryNetwork } from "./transport/memory-transport.js";
 
 test("three members elect a leader and commit what any of them is asked to", async (context) => {
@@ -206,6 +207,41 @@ test("a failed sync of a follower stops it with its readers, and the others go o
   await reading;
   await assert.rejects(follower.propose(bytes("b")), { code: "DISK_FAILED" });
   await leader.propose(bytes("c"));
+});
+
+test("what is to be noted of a log is noted once it is on the disk, before anybody is spoken to; else it does not open", async () => {
+  const disk = new SimulatedDisk({ random: seededRandom(1) });
+  const happened: string[] = [];
+  const open = (onStored: () => Promise<void>): Promise<RaftLog> =>
+    openRaftLog({
+      dir: "/log",
+      memberId: "c1",
+      address: "c1:1",
+      clusterId: "t",
+      founding: [{ id: "c1", role: "voter", address: "c1:1" }],
+      clock: systemClock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      disk: disk.attach(),
+      transport: { ...noTransport, start: () => void happened.push("started") },
+      segmentBytes: 64 * 1024,
+      reserveBytes: 0,
+      onStored,
+    });
+  const stored = (): void => {
+    happened.push(`stored in ${disk.paths().filter((path) => path.endsWith(".wal")).length} file`);
+  };
+
+  const refused = open(async () => {
+    stored();
+    throw new Error("it cannot be noted");
+  });
+  await assert.rejects(refused, { message: "it cannot be noted" });
+  assert.deepEqual(happened.splice(0), ["stored in 1 file"]);
+  const log = await open(async () => stored());
+
+  assert.deepEqual(happened, ["stored in 1 file", "started"]);
+  await log.close();
 });
 
 test("the status tells of every peer", async (context) => {
