@@ -343,6 +343,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     logger.info("coordinator.started", {
       id: config.id,
       cluster_id: replica.state.clusterId,
+      ...(membership === null ? {} : { incarnation: membership.file.incarnation }),
       grpc: grpcAddress,
       http: http?.address ?? null,
       term: log.leadership().term,

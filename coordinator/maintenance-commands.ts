@@ -88,12 +88,14 @@ async function tierIn(
   directory: string,
 ): Promise<{ readonly clusterId: string; readonly others: readonly string[] | null } | null> {
   const file = await readTierFile(directory);
-  if (file === null) return null;
-  const { clusterId, coordinatorId, founders } = file;
-  const members = await readNewestMembers(directory).catch(() => []);
-  const known = members.length > 0 ? members : founders;
-  if (known.length === 0) return clusterId === "" ? null : { clusterId, others: null };
-  return { clusterId, others: known.map(({ id }) => id).filter((id) => id !== coordinatorId) };
+  if (file === null || file.clusterId === "") return null;
+  const { clusterId, coordinatorId } = file;
+  const members = await readNewestMembers(directory).catch(() => null);
+  const isTold = members !== null && members.length > 0;
+  return {
+    clusterId,
+    others: isTold ? members.map(({ id }) => id).filter((id) => id !== coordinatorId) : null,
+  };
 }
 
 /** `-c` may stand before or after the subcommand's name. */

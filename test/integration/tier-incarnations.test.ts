@@ -1,7 +1,7 @@
 /** What a coordinator that began anew, or came back from an older copy, and the tier that goes on make of each other. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, readFile, rm } from "node:fs/promises";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
@@ -53,7 +53,7 @@ test("a snapshot restored on one member of a living tier takes nothing from the 
   assert.match(String(unreachable["problem"]), /as it was founded.*duckctl coordinators add ID/);
 
   assert.match(
-    await ownStatus(restored),
+    await printed(restored, "status"),
     /error: coordinator c\d: Cannot take messages .* incarnation [0-9a-f]{16}/,
   );
   const row = await eventually("it is shown", async () => {
@@ -146,6 +146,30 @@ test("a member that comes back from an older copy of its directory is told of, w
   );
 });
 
+test("a damaged log of a tier's member is not to be restored but replaced, says the one who looks; and a restore asks", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
+  await tier.settled();
+  const [only] = tier.members;
+  const file = join(tier.folder, "saved.snapshot");
+  assert.equal((await tier.duckctl("snapshot", "save", file)).code, 0);
+  const member = await stopped(only);
+  const data = join(member.folder, "data");
+  const alone = command(t, member, "snapshot", "restore", file);
+  assert.equal(await alone.ended, 0, alone.text());
+  const [segment = ""] = (await readdir(data)).filter((name) => name.endsWith(".wal"));
+  await writeFile(join(data, segment), "damaged");
+
+  assert.match(
+    await printed(member, "log", "verify"),
+    /DAMAGED: .*\nWhile a majority of the other coordinators works, replace this one.*Only when the others are lost too/,
+  );
+  const asked = command(t, member, "snapshot", "restore", file);
+  assert.equal(await asked.ended, 2, asked.text());
+  assert.match(asked.text(), /Only when the other coordinators are lost for good: repeat it with --yes/);
+  const agreed = command(t, member, "snapshot", "restore", file, "--yes");
+  assert.equal(await agreed.ended, 0, agreed.text());
+});
+
 test("that there is a log is noted before it is opened, so that a wiped disk cannot be taken for a new one", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1, isStarted: false });
   const [only] = tier.members;
@@ -170,12 +194,12 @@ function command(t: TestContext, member: TierProcess, ...args: readonly string[]
   return run;
 }
 
-/** What `duck-coordinator status` prints on the member's host. */
-async function ownStatus({ file }: TierProcess): Promise<string> {
+/** What `duck-coordinator` prints on the member's host. */
+async function printed({ file }: TierProcess, ...args: readonly string[]): Promise<string> {
   const program = fileURLToPath(new URL("../../bin/duck-coordinator.js", import.meta.url));
   return new Promise((resolve) => {
     // It exits with an error where there is a problem.
-    execFile(process.execPath, [program, "status", "-c", file], (_error, out) => resolve(out));
+    execFile(process.execPath, [program, ...args, "-c", file], (_error, out) => resolve(out));
   });
 }
 

@@ -1,7 +1,7 @@
+import { join } from "node:path";
 import type { Entry } from "../../raft/entry.js";
 import { decodeMembership, NO_MEMBERS } from "../../raft/membership.js";
 import type { Membership } from "../../raft/membership.js";
-import { join } from "node:path";
 import { realDisk } from "./disk.js";
 import type { Disk } from "./disk.js";
 import { readDirectory } from "./read-directory.js";
@@ -14,16 +14,20 @@ export function newestMembers(base: Membership, entries: readonly Entry[]): Memb
 }
 
 /**
- * The members as the log in a directory has them, as far as it can be read; none where it says nothing.
+ * The members as the log in a directory has them; none where it says nothing. Null: the log is damaged, and those it
+ * had last cannot be told.
  * @throws ClusterduckError DISK_FAILED, VERSION_UNSUPPORTED.
  */
-export async function readNewestMembers(directory: string, disk: Disk = realDisk): Promise<Membership> {
+export async function readNewestMembers(
+  directory: string,
+  disk: Disk = realDisk,
+): Promise<Membership | null> {
   const { replay, snapshots } = await readDirectory(disk, directory);
-  for (const { file, last } of [...snapshots].reverse()) {
-    const decoded = decodeSnapshot(await disk.read(join(directory, file)));
-    if (!decoded.isIntact) continue;
-    const since = replay.entries.filter(({ index }) => index > last.index);
-    return newestMembers(membersOf(decoded.header), since);
-  }
-  return newestMembers(NO_MEMBERS, replay.entries);
+  if (replay.damage !== null) return null;
+  const newest = snapshots.at(-1);
+  if (newest === undefined) return newestMembers(NO_MEMBERS, replay.entries);
+  const decoded = decodeSnapshot(await disk.read(join(directory, newest.file)));
+  if (!decoded.isIntact) return null;
+  const since = replay.entries.filter(({ index }) => index > newest.last.index);
+  return newestMembers(membersOf(decoded.header), since);
 }
