@@ -315,6 +315,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       const started = startTier({
         self: own,
         clusterId: membership.file.clusterId,
+        incarnation: membership.file.incarnation,
         founders: membership.file.founders,
         log,
         replica,
@@ -344,6 +345,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     logger.info("coordinator.started", {
       id: config.id,
       cluster_id: replica.state.clusterId,
+      ...(membership === null ? {} : { incarnation: membership.file.incarnation }),
       grpc: grpcAddress,
       http: http?.address ?? null,
       term: log.leadership().term,
@@ -394,7 +396,7 @@ async function handOver(log: ReplicatedLog, logger: Logger): Promise<void> {
   }
 }
 
-/** Remembers, once there is a log, that there was one, and which tier it belongs to. */
+/** One that stood alone has its tier's name in its log: remembers it beside the log too. */
 function noteTier(options: {
   readonly dir: string;
   readonly membership: { readonly file: TierFile };
@@ -403,14 +405,14 @@ function noteTier(options: {
 }): void {
   const { dir, membership, replica, logger } = options;
   const { file } = membership;
-  if (file.hasLog && file.clusterId !== "") return;
+  if (file.clusterId !== "") return;
   let isDone = false;
   const note = (): void => {
     const { clusterId, index } = replica.state;
     if (isDone || index === 0 || clusterId === "") return;
     isDone = true;
     for (const unsubscribe of subscriptions) unsubscribe();
-    writeTierFile(dir, { ...file, clusterId, hasLog: true }).catch((error: unknown) =>
+    writeTierFile(dir, { ...file, clusterId }).catch((error: unknown) =>
       logger.error("tier.not_noted", { error }),
     );
   };

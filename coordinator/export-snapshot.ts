@@ -3,8 +3,9 @@ import { ClusterduckError } from "../common/errors.js";
 import type { ReplicatedLog } from "./log/replicated-log.js";
 import { encodeSnapshot } from "./log/storage/snapshot-file.js";
 import type { OpenReplica } from "./replica-over-log.js";
+import { withoutJoinSecret } from "./state/snapshot.js";
 
-/** Everything that is committed now, as the bytes of a snapshot file. */
+/** Everything that is committed now, but for what lets coordinators join, as the bytes of a snapshot file. */
 export async function exportSnapshot(
   replica: OpenReplica,
   log: Pick<ReplicatedLog, "loadSnapshot" | "members">,
@@ -22,6 +23,6 @@ export async function exportSnapshot(
       members: log.members(),
       createdAtMs: options.clock.wallMs(),
     },
-    snapshot.data,
+    withoutJoinSecret(snapshot.data),
   );
 }

@@ -1,4 +1,3 @@
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 
@@ -12,8 +11,10 @@ import { canonicalAddress } from "../common/model/address.js";
 import { readTlsOnce } from "../common/tls/source.js";
 import type { TlsSource } from "../common/tls/source.js";
 import { VERSION } from "../common/version.js";
+import { confirm } from "./confirm.js";
 import { realDisk } from "./log/storage/disk.js";
 import { parseSegmentFile } from "./log/storage/segment.js";
+import { assertNoUnfinishedRestore } from "./log/storage/unfinished-restore.js";
 import { foundTier } from "./tier/found-tier.js";
 import { raftAddressOf } from "./tier/open-log.js";
 import { assertOneTier, beginAgain, bestOf, readSurvivors } from "./tier/recover-quorum.js";
@@ -134,7 +135,13 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
           },
         );
       }
-      await confirmRecovery(best.coordinatorId, flags.yes === true);
+      await confirm({
+        answer: best.coordinatorId,
+        stake:
+          "What only the lost coordinators had acknowledged is gone then, and they may never come back as they were",
+        isAgreed: flags.yes === true,
+        hint: "Look at the survivors above, and repeat it with --yes",
+      });
       const { last, lost } = await beginAgain(best, {
         address,
         clock: systemClock,
@@ -161,26 +168,6 @@ function describeSurvivors(survivors: readonly Survivor[]): string {
   return `Survivors (* has the most):\n${lines.join("")}`;
 }
 
-/** @throws ClusterduckError COMMAND_FAILED, INVALID_ARGUMENT where nobody can be asked. */
-async function confirmRecovery(id: string, isAgreed: boolean): Promise<void> {
-  if (isAgreed) return;
-  if (!process.stdin.isTTY) {
-    throw new ClusterduckError("INVALID_ARGUMENT", "Nothing was done: nobody can be asked here", {
-      hint: "Look at the survivors above, and repeat it with --yes",
-    });
-  }
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    const answer = await lines.question(
-      `What only the lost coordinators had acknowledged is gone then, and they may never come back. Type ${id} to go on: `,
-    );
-    if (answer.trim() === id) return;
-  } finally {
-    lines.close();
-  }
-  throw new ClusterduckError("COMMAND_FAILED", `Nothing was done: the answer was not "${id}"`);
-}
-
 /** `-c` may stand before or after the subcommand's name. */
 function configOf(command: Command): string {
   return command.optsWithGlobals<CommonFlags>().config;
@@ -199,6 +186,7 @@ async function fresh(
       { hint: "Give it one: transports: [{type: raft, address: HOST:9910}]" },
     );
   }
+  await assertNoUnfinishedRestore(realDisk, dataDir);
   const known = await readTierFile(dataDir);
   const hasLog = (await realDisk.list(dataDir)).some((file) => parseSegmentFile(file) !== null);
   if (hasLog && (known === null || known.clusterId === "")) {

@@ -36,6 +36,7 @@ export const COORDINATORS: Listing<typeof CoordinatorSchema> = {
       isWide: true,
     },
     { header: "HTTP", value: (each) => each.httpAddress || "-", isWide: true },
+    { header: "PROBLEM", value: (each) => each.problem || "-", isWide: true },
   ],
 };
 

@@ -13,6 +13,7 @@ type Problem = MessageInitShape<typeof ProblemSchema> & { severity: "error" | "w
 export function problemsOf(context: ControlContext): Problem[] {
   const found = [
     ...leadershipProblems(context),
+    ...memberProblems(context),
     ...panicProblems(context),
     ...placeProblems(context),
     ...nodeProblems(context),
@@ -69,6 +70,21 @@ function leadershipProblems({ log, tier }: ControlContext): Problem[] {
     found.push({ severity: "warning", subject, message, hint: "Add one more, or remove one" });
   }
   return found;
+}
+
+/** What is wrong with single coordinators. Two tiers under one name are an error: both would steer the proxies. */
+function memberProblems({ log, tier }: ControlContext): Problem[] {
+  const strangers = (log.status().strangers ?? []).map(({ id, problem }): Problem => ({
+    severity: "error",
+    subject: `coordinator ${id}`,
+    ...problem,
+  }));
+  const members = tier
+    .members()
+    .flatMap(({ id, problem }): Problem[] =>
+      problem === undefined ? [] : [{ severity: "warning", subject: `coordinator ${id}`, ...problem }],
+    );
+  return [...strangers, ...members];
 }
 
 /** A loopback address in the configuration means each coordinator's own host: with several, nobody's. */

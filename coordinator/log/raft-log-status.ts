@@ -2,7 +2,7 @@ import type { Position } from "../raft/entry.js";
 import type { ProgressState } from "../raft/progress.js";
 import type { Role } from "../raft/ready.js";
 import type { PeerStatus as CorePeer, RaftStatus } from "../raft/status.js";
-import type { LogStatus, PeerStatus } from "./replicated-log.js";
+import type { LogStatus, PeerProblem, PeerStatus } from "./replicated-log.js";
 import type { RaftRunner } from "./runner.js";
 import type { LogStorage } from "./storage/log-storage.js";
 import type { PeerLink } from "./transport/peer-transport.js";
@@ -57,8 +57,10 @@ export type StatusSource = {
   readonly pendingBytes: number;
 };
 
+const LOOK = "duckctl coordinators list -o wide";
+
 export function raftLogStatus(source: StatusSource): RaftLogStatus {
-  const { core, storage, runner, delivered } = source;
+  const { core, storage, runner, delivered, links } = source;
   return {
     commitIndex: core.commit,
     firstIndex: storage.base.index + 1,
@@ -85,10 +87,32 @@ export function raftLogStatus(source: StatusSource): RaftLogStatus {
         silentMs: isSelf ? 0 : runner.silentMs(member.id),
         matchIndex: isSelf ? core.persisted : (progress?.match ?? null),
         replication: replicationOf(progress),
-        link: isSelf ? null : linkOf(source.links, member.id),
+        link: isSelf ? null : linkOf(links, member.id),
+        ...problemOf(progress, links, member.id),
       };
     }),
+    strangers: links
+      .filter(({ id, isRefused }) => isRefused && !core.membership.some((member) => member.id === id))
+      .map(({ id, problem }) => ({ id, problem: { message: problem ?? "", hint: LOOK } })),
   };
+}
+
+function problemOf(
+  progress: CorePeer | undefined,
+  links: readonly PeerLink[],
+  id: string,
+): { readonly problem?: PeerProblem } {
+  if (progress?.hasForgotten === true) {
+    return {
+      problem: {
+        message: `Coordinator "${id}" denies what it has acknowledged: its data directory was lost, or is an older copy. It may have forgotten votes too, and must not go on under this id`,
+        hint: `Stop ${id}; duckctl coordinators remove ${id}; then move its data directory away, give it another coordinator.id and let it join: duckctl coordinators add ID`,
+      },
+    };
+  }
+  const link = links.find((each) => each.id === id);
+  if (link?.isRefused !== true) return {};
+  return { problem: { message: link.problem ?? "", hint: LOOK } };
 }
 
 function replicationOf(progress: CorePeer | undefined): RaftPeerStatus["replication"] {

@@ -318,6 +318,41 @@ test("a listener that fails harms neither the log nor other listeners", async (c
   assert.equal(heard.at(-1), tier.idOf(second));
 });
 
+test("what is to be noted of a log is noted once it is on the disk, before anybody is spoken to; else it does not open", async () => {
+  const disk = new SimulatedDisk({ random: seededRandom(1) });
+  const happened: string[] = [];
+  const open = (onStored: () => Promise<void>): Promise<RaftLog> =>
+    openRaftLog({
+      dir: "/log",
+      memberId: "c1",
+      address: "c1:1",
+      clusterId: "t",
+      founding: [{ id: "c1", role: "voter", address: "c1:1" }],
+      clock: systemClock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      disk: disk.attach(),
+      transport: { ...noTransport, start: () => void happened.push("started") },
+      segmentBytes: 64 * 1024,
+      reserveBytes: 0,
+      onStored,
+    });
+  const stored = (): void => {
+    happened.push(`stored in ${disk.paths().filter((path) => path.endsWith(".wal")).length} file`);
+  };
+
+  const refused = open(async () => {
+    stored();
+    throw new Error("it cannot be noted");
+  });
+  await assert.rejects(refused, { message: "it cannot be noted" });
+  assert.deepEqual(happened.splice(0), ["stored in 1 file"]);
+  const log = await open(async () => stored());
+
+  assert.deepEqual(happened, ["stored in 1 file", "started"]);
+  await log.close();
+});
+
 test("the status tells of every peer", async (context) => {
   const tier = await openTier(context, 3);
   const leader = await tier.leader();

@@ -48,6 +48,8 @@ export type RaftLogOptions = Beginning & {
   readonly limits?: Partial<Pick<RaftConfig, keyof typeof RAFT_DEFAULTS>>;
   /** How long a proposal or a read may wait for a leader and a quorum, milliseconds. Default: 10 s. */
   readonly timeoutMs?: number;
+  /** Awaited once there is a log on the disk, before anybody is told anything. The log does not open if it rejects. */
+  readonly onStored?: () => Promise<void>;
 };
 
 /** What raft adds to the port. */
@@ -90,6 +92,7 @@ export async function openRaftLog(options: RaftLogOptions): Promise<RaftLog> {
   });
   try {
     const restored = await restoredState(storage, options);
+    await options.onStored?.();
     const { tickMs, ...inTicks } = ticks;
     const config = { ...RAFT_DEFAULTS, ...options.limits, ...inTicks, id: memberId, random: options.random };
     const core = new RaftCore(config, restored);

@@ -19,6 +19,9 @@ export type Leadership = {
   readonly isLeader: boolean;
 };
 
+/** What only a person can mend, in words, and how. */
+export type PeerProblem = { readonly message: string; readonly hint: string };
+
 /** A member as this one sees it now. */
 export type PeerStatus = Member & {
   /**
@@ -28,6 +31,8 @@ export type PeerStatus = Member & {
   readonly silentMs: number | null;
   /** Last entry known to be on its disk; null where this member does not know: only the leader does. */
   readonly matchIndex: number | null;
+  /** What keeps it from taking part until somebody acts; left out: nothing that is known. */
+  readonly problem?: PeerProblem;
 };
 
 export type LogStatus = {
@@ -36,6 +41,8 @@ export type LogStatus = {
   readonly bytes: number;
   /** All members, learners too, this one among them; sorted by id. */
   readonly peers: readonly PeerStatus[];
+  /** Those that call this member, are none of its tier's, and were refused; left out: there are none. */
+  readonly strangers?: readonly { readonly id: string; readonly problem: PeerProblem }[];
 };
 
 /**

@@ -1,3 +1,5 @@
+import type { Position } from "./entry.js";
+import { invariant } from "./invariant.js";
 import type { Append, SnapshotMark } from "./message.js";
 import type { Self } from "./self.js";
 
@@ -21,11 +23,27 @@ export function takeAppend(self: Self, leader: string, append: Append): void {
 /** What is committed is equal everywhere, and perhaps no longer here to be compared. */
 function withoutCommitted(self: Self, { previous, entries }: Append): Pick<Append, "previous" | "entries"> {
   const { log } = self;
+  assertCommitted(self, previous);
   if (previous.index >= log.commit) return { previous, entries };
+  for (const entry of entries) assertCommitted(self, entry);
   return {
     previous: { index: log.commit, term: log.termAt(log.commit) ?? 0 },
     entries: entries.filter((entry) => entry.index > log.commit),
   };
+}
+
+/**
+ * Two tiers that go on under one name would agree on indexes, and on nothing else: whoever follows the wrong one
+ * must notice it before it acknowledges anything.
+ * @throws InvariantViolation unless what is committed here is what the leader has, as far as it can be compared.
+ */
+function assertCommitted({ log }: Self, { index, term }: Position): void {
+  if (index > log.commit) return;
+  const own = log.termAt(index);
+  invariant(
+    own === null || own === term,
+    `Entry ${index} is committed here with term ${own}, and the leader has it with term ${term}: two different logs`,
+  );
 }
 
 /**
@@ -34,6 +52,7 @@ function withoutCommitted(self: Self, { previous, entries }: Append): Pick<Appen
  */
 export function takeSnapshot(self: Self, leader: string, { last, membership }: SnapshotMark): void {
   const { log } = self;
+  assertCommitted(self, last);
   if (last.index > log.commit) {
     if (log.has(last)) log.commitTo(last.index);
     else log.restore({ last, membership });

@@ -131,10 +131,29 @@ describe("section 5.3, log replication", () => {
     tier.given("a", 1, [1, 1]);
     tier.give(append({ term: 1, previous: { index: 2, term: 1 }, entries: [], commit: 1 }));
 
-    tier.give(append({ term: 2, previous: BEFORE_ALL, entries: [entry(1, 2), entry(2, 2)] }));
+    tier.give(append({ term: 2, previous: BEFORE_ALL, entries: [entry(1, 1), entry(2, 2)] }));
 
     assert.deepEqual(tier.terms("a"), [1, 2]);
   });
+
+  const otherLogs: Record<string, Message> = {
+    "an entry": append({ term: 5, previous: { index: 1, term: 1 }, entries: [entry(2, 4), entry(3, 4)] }),
+    "what its entries follow": append({ term: 5, previous: { index: 2, term: 4 }, entries: [entry(3, 4)] }),
+    "the end of a snapshot": { from: "b", to: "a", term: 5, kind: "installSnapshot", ...snapshotAt(2, 4) },
+  };
+  for (const [name, message] of Object.entries(otherLogs)) {
+    test(`a leader that has ${name} otherwise than it was committed here is the leader of another log`, () => {
+      const tier = new Tier(ABC);
+      tier.given("a", 1, [1, 1, 1]);
+      tier.give(append({ term: 1, previous: { index: 3, term: 1 }, entries: [], commit: 3 }));
+
+      assert.throws(() => tier.give(message), {
+        name: "InvariantViolation",
+        message: /Entry 2 is committed here with term 1, and the leader has it with term 4/,
+      });
+      assert.deepEqual(tier.terms("a"), [1, 1, 1]);
+    });
+  }
 
   const leaderTerms = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6];
   const figure7 = {

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { encodeCommand } from "./codec.js";
 import type { Command, CommandResult } from "./commands.js";
 import { StateMachine } from "./machine.js";
+import { withoutJoinSecret } from "./snapshot.js";
 
 const DAY_MS = 86_400_000;
 
@@ -60,6 +61,24 @@ test("the first join secret stays, and members, secret and tokens survive a snap
   assert.deepEqual(restored.members, tier.machine.view.members);
   assert.deepEqual(restored.joinTokens, tier.machine.view.joinTokens);
   assert.equal(restored.joinTokens.get("t1")?.end?.kind, "used");
+});
+
+test("a snapshot that leaves the tier holds all but the join secret, and a tier that begins from it makes its own", () => {
+  const tier = startTier();
+  const untouched = tier.machine.snapshot();
+  tier.propose({ type: "setJoinSecret", secret: "hush" });
+  tier.propose(tokenFor("c2", "t1"));
+  tier.propose({ ...joining("c2", "d2"), token: { id: "t1" } });
+  const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+  const whole = tier.machine.snapshot();
+
+  const exported = withoutJoinSecret(whole);
+
+  assert.match(text(whole), /hush/);
+  assert.equal(text(exported), text(whole).replace('"hush"', '""'));
+  assert.deepEqual(withoutJoinSecret(untouched), untouched);
+  const restored = StateMachine.restore(exported);
+  assert.deepEqual(restored.view, { ...tier.machine.view, joinSecret: "" });
 });
 
 test("a join token works once, in its time, and again for the one that has used it", () => {

@@ -11,6 +11,7 @@ const VERSION = 1;
 /** Records encoded in one go; some hundred microseconds. */
 const RECORDS_PER_PIECE = 200;
 
+const NEWLINE = 10;
 const MAPS = ["nodes", "agents", "panics", "runs", "deliveries", "members", "joinTokens"] as const;
 const LISTS = ["events", "cuts"] as const;
 
@@ -54,6 +55,21 @@ export function decodeState(bytes: Uint8Array): State {
       hint: "Use another snapshot: duck-coordinator snapshot restore FILE",
     });
   }
+}
+
+/**
+ * The same bytes for whoever keeps them elsewhere, without what join tokens are signed with: a tier that begins from
+ * them makes a secret of its own, and a lost file lets nobody in. Tokens that were open are worth nothing there.
+ */
+export function withoutJoinSecret(bytes: Uint8Array): Uint8Array {
+  const rest = bytes.subarray(bytes.indexOf(NEWLINE) + 1);
+  const line = bytes.subarray(0, bytes.length - rest.length);
+  const head = { ...(JSON.parse(new TextDecoder().decode(line)) as Head), joinSecret: "" };
+  const first = new TextEncoder().encode(`${JSON.stringify(head)}\n`);
+  const result = new Uint8Array(first.length + rest.length);
+  result.set(first);
+  result.set(rest, first.length);
+  return result;
 }
 
 type Head = Pick<State, "clusterId" | "index" | "term" | "atMs" | "config"> & {

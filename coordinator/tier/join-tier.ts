@@ -31,7 +31,7 @@ export async function joinDurably(
   const { directory, file, address, version } = options;
   // First of all durable: whoever is let in must come back with the same name for its disk.
   await writeTierFile(directory, file);
-  const { clusterId, members } = await askToJoin({
+  const { clusterId, incarnation, members } = await askToJoin({
     ...options,
     member: {
       id: file.coordinatorId,
@@ -44,7 +44,7 @@ export async function joinDurably(
       bootId: "",
     },
   });
-  const joined = { ...file, clusterId };
+  const joined = { ...file, clusterId, incarnation };
   await writeTierFile(directory, joined);
   return { joined, members };
 }
@@ -69,7 +69,9 @@ type AskOptions = {
  * Asks a tier to let this coordinator in.
  * @throws ClusterduckError UNREACHABLE, or with the tier's reason and remedy.
  */
-async function askToJoin(options: AskOptions): Promise<{ clusterId: string; members: readonly Founder[] }> {
+async function askToJoin(
+  options: AskOptions,
+): Promise<Pick<TierFile, "clusterId" | "incarnation"> & { readonly members: readonly Founder[] }> {
   const { addresses, token, member, tls, passphrase, signal } = options;
   if (token !== null) assertFits(token, member, tls);
   const peers = new TierPeers(() => null, tls);
@@ -95,7 +97,8 @@ async function askToJoin(options: AskOptions): Promise<{ clusterId: string; memb
           call,
         );
         assertConfirmed(answer.confirmation);
-        return { clusterId: answer.clusterId, members: answer.members };
+        const { clusterId, incarnation, members } = answer;
+        return { clusterId, incarnation, members };
       } catch (thrown) {
         const isAway =
           thrown instanceof ClusterduckError && ["UNREACHABLE", "TIMED_OUT"].includes(thrown.code);

@@ -12,6 +12,7 @@ import type { ReplicatedLog } from "../log/replicated-log.js";
 import { openSingleMemberLog } from "../log/single-member-log.js";
 import { realDisk } from "../log/storage/disk.js";
 import { parseSegmentFile } from "../log/storage/segment.js";
+import { assertNoUnfinishedRestore } from "../log/storage/unfinished-restore.js";
 import { createGrpcTransport } from "../log/transport/grpc-transport.js";
 import type { GrpcTransport } from "../log/transport/grpc-transport.js";
 import { assertUnknown } from "./assert-unknown.js";
@@ -19,7 +20,7 @@ import { foundTier } from "./found-tier.js";
 import { joinDurably } from "./join-tier.js";
 import type { TierPassphrase } from "./tier-passphrase.js";
 import { clusterIdOf } from "./founding.js";
-import { newTierFile, readTierFile, writeTierFile } from "./tier-file.js";
+import { newIncarnation, newTierFile, readTierFile, writeTierFile } from "./tier-file.js";
 import type { TierFile } from "./tier-file.js";
 
 export type OpenLogOptions = {
@@ -54,6 +55,7 @@ export type OpenedLog = {
 export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
   const { config, clock, logger } = options;
   const { dataDir, id, raft } = config;
+  await assertNoUnfinishedRestore(realDisk, dataDir);
   const known = await readTierFile(dataDir);
   if (known !== null && known.coordinatorId !== id) {
     throw new ClusterduckError(
@@ -97,11 +99,15 @@ async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: bo
   if (known.hasLog && !hasLog) throw logLost(id, known, dataDir);
   // A coordinator that stood alone becomes the first of its tier, whose name is in its log.
   const stoodAlone = known.clusterId === "" && hasLog;
-  const file =
-    known.clusterId === "" && !stoodAlone ? await become(options, { file: known, isOnDisk, address }) : known;
+  const file = stoodAlone
+    ? await asFirst(dataDir, known)
+    : known.clusterId === ""
+      ? await become(options, { file: known, isOnDisk, address })
+      : known;
   const transport = createGrpcTransport({
     memberId: id,
     clusterId: file.clusterId,
+    incarnation: file.incarnation,
     tls,
     electionMs: raft.electionMs,
     clock,
@@ -119,13 +125,30 @@ async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: bo
     clusterId: file.clusterId,
     address,
     founding: founding.length === 0 ? null : founding,
+    onStored: () => noteLog(dataDir, file),
     timing: { heartbeatMs: raft.heartbeatMs, electionMs: raft.electionMs },
     transport,
     clock,
     random,
     logger: logger.child("log"),
   });
-  return { log, tier: { file, address, transport } };
+  return { log, tier: { file: { ...file, hasLog: true }, address, transport } };
+}
+
+/**
+ * A log that no tier's name stands beside may be that of a snapshot, restored where a member of a tier had been: what
+ * it becomes is new, and members of that tier have no part in it.
+ */
+async function asFirst(directory: string, known: TierFile): Promise<TierFile> {
+  if (known.incarnation !== "") return known;
+  const file = { ...known, incarnation: newIncarnation() };
+  await writeTierFile(directory, file);
+  return file;
+}
+
+/** Once it may have promised anything, it must not come back without its log. */
+async function noteLog(directory: string, file: TierFile): Promise<void> {
+  if (!file.hasLog) await writeTierFile(directory, { ...file, hasLog: true });
 }
 
 /** Founds a tier with those that the configuration names, or of one; or joins theirs, if the passphrase lets it in. */

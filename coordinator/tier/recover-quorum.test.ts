@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { assertOneTier, bestOf } from "./recover-quorum.js";
+import { temporaryFolder } from "../../test/support/at-end.js";
+import { systemClock } from "../../common/clock.js";
+import { silentLogger } from "../../common/logger.js";
+import { realDisk } from "../log/storage/disk.js";
+import { LogStorage } from "../log/storage/log-storage.js";
+import { readNewestMembers } from "../log/storage/newest-members.js";
+import { encodeMembership, foundingEntry } from "../raft/membership.js";
+import { assertOneTier, beginAgain, bestOf } from "./recover-quorum.js";
 import type { Survivor } from "./recover-quorum.js";
+import { newTierFile, readTierFile, writeTierFile } from "./tier-file.js";
 
 const survivor = (
   coordinatorId: string,
@@ -33,6 +41,37 @@ test("a damaged log is never begun from", () => {
 
   assert.equal(bestOf([damaged, survivor("c2", 1, 1)])?.coordinatorId, "c2");
   assert.equal(bestOf([damaged]), null);
+});
+
+test("whoever begins again is alone, of another incarnation, in a term that nobody has come to, and names all it leaves", async (t) => {
+  const directory = await temporaryFolder(t, "duck-recover-");
+  const named = { directory, coordinatorId: "c1", clusterId: "k1" };
+  const members = ["c1", "c2", "c3"].map((id) => ({ id, role: "voter" as const, address: `${id}:1` }));
+  const storage = await LogStorage.open({
+    ...{ directory, memberId: "c1", clusterId: "k1", disk: realDisk, clock: systemClock },
+    logger: silentLogger,
+  });
+  await storage.append({
+    entries: [
+      foundingEntry(members.slice(0, 2)),
+      { index: 2, term: 3, kind: "members", payload: encodeMembership(members) },
+    ],
+    hardState: { term: 8, vote: null, commit: 1 },
+  });
+  await storage.close();
+  await writeTierFile(directory, { ...newTierFile("c1"), clusterId: "k1", hasLog: true });
+
+  const options = { address: "c1:1", clock: systemClock, logger: silentLogger };
+  const { last, lost } = await beginAgain(named, options);
+  const first = await readTierFile(directory);
+  await beginAgain(named, options);
+  const second = await readTierFile(directory);
+
+  assert.deepEqual([last, lost], [{ index: 3, term: 8 + 2 ** 20 }, ["c2", "c3"]]);
+  assert.deepEqual(await readNewestMembers(directory), members.slice(0, 1));
+  const incarnations = ["", first?.incarnation, second?.incarnation];
+  assert.equal(new Set(incarnations).size, 3);
+  assert.deepEqual([second?.clusterId, second?.diskId], ["k1", first?.diskId]);
 });
 
 test("directories of different tiers are not compared", () => {

@@ -9,11 +9,13 @@ import type { Logger } from "../../common/logger.js";
 import type { LogPosition } from "../log/replicated-log.js";
 import { realDisk } from "../log/storage/disk.js";
 import { LogStorage } from "../log/storage/log-storage.js";
+import { newestMembers } from "../log/storage/newest-members.js";
+import { termBeyond } from "../log/storage/term-beyond.js";
 import { verifyLog } from "../log/storage/verify.js";
 import { isAtLeastAsRecent } from "../raft/entry.js";
 import { encodeMembership } from "../raft/membership.js";
 import type { Membership } from "../raft/membership.js";
-import { readTierFile } from "./tier-file.js";
+import { beginIncarnation, readTierFile } from "./tier-file.js";
 
 export type Survivor = {
   readonly directory: string;
@@ -42,7 +44,8 @@ export function bestOf(survivors: readonly Survivor[]): Survivor | null {
 }
 
 /**
- * Makes a survivor the only member of its tier, which goes on from its log. Nothing is taken away from the log.
+ * Makes a survivor the only member of its tier, which goes on from its log as another incarnation: those who were
+ * only cut off, and come back, have no part in it. Nothing is taken away from the log.
  * @throws ClusterduckError LOG_LOCKED while it runs, LOG_CORRUPT, DISK_FULL, DISK_FAILED.
  */
 export async function beginAgain(
@@ -59,10 +62,13 @@ export async function beginAgain(
     logger: options.logger,
   });
   try {
-    const term = Math.max(storage.hardState.term, storage.last.term) + 1;
+    const term = termBeyond(storage.hardState.term, storage.last.term);
     const index = storage.last.index + 1;
     const alone: Membership = [{ id: coordinatorId, role: "voter", address: options.address }];
-    const lost = storage.membership.filter(({ id }) => id !== coordinatorId).map(({ id }) => id);
+    const members = newestMembers(storage.membership, storage.entries);
+    const lost = members.filter(({ id }) => id !== coordinatorId).map(({ id }) => id);
+    // First: who has the new log must not meet those that go on with the old one.
+    await beginIncarnation(directory);
     await storage.append({
       entries: [{ index, term, kind: "members", payload: encodeMembership(alone) }],
       // What this log holds is all that is left, so all of it counts.

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { mkdir, open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
@@ -14,9 +14,14 @@ export type TierFile = {
   readonly promised: readonly Founder[] | null;
   /** Empty before it belongs to a tier. */
   readonly clusterId: string;
+  /**
+   * Which beginning of the tier it belongs to: a new one is made where a quorum is given up or a snapshot restored,
+   * so that those who go on as they were take no part in it. Empty: the first.
+   */
+  readonly incarnation: string;
   /** Those it founded the tier with; empty for one that joined. */
   readonly founders: readonly Founder[];
-  /** It has had a log with entries: an empty one means that the log was lost. */
+  /** It has had a log, and may have promised something: none means that the log was lost. */
   readonly hasLog: boolean;
 };
 
@@ -25,7 +30,29 @@ const FORMAT = "clusterduck-tier";
 const VERSION = 1;
 
 export function newTierFile(coordinatorId: string): TierFile {
-  return { coordinatorId, diskId: randomUUID(), promised: null, clusterId: "", founders: [], hasLog: false };
+  return {
+    coordinatorId,
+    diskId: randomUUID(),
+    promised: null,
+    clusterId: "",
+    incarnation: "",
+    founders: [],
+    hasLog: false,
+  };
+}
+
+export function newIncarnation(): string {
+  return randomBytes(8).toString("hex");
+}
+
+/**
+ * From now on the others of the tier refuse this directory's coordinator, as it does them. Nothing to do where the
+ * directory has no file yet: whoever opens a log there without one begins anew in any case. Durable when it resolves.
+ * @throws ClusterduckError DISK_FAILED, LOG_CORRUPT, VERSION_UNSUPPORTED.
+ */
+export async function beginIncarnation(directory: string): Promise<void> {
+  const file = await readTierFile(directory);
+  if (file !== null) await writeTierFile(directory, { ...file, incarnation: newIncarnation() });
 }
 
 /** Null: there is none. @throws ClusterduckError LOG_CORRUPT, VERSION_UNSUPPORTED, DISK_FAILED. */
@@ -83,7 +110,7 @@ function parse(text: string, path: string): TierFile {
       { hint: "A newer version of clusterduck wrote it: start that version here" },
     );
   }
-  const { coordinatorId, diskId, promised, clusterId, founders, hasLog } = read;
+  const { coordinatorId, diskId, promised, clusterId, incarnation, founders, hasLog } = read;
   if (typeof coordinatorId !== "string" || typeof diskId !== "string" || diskId === "")
     throw fail("it does not say whose it is");
   return {
@@ -91,6 +118,7 @@ function parse(text: string, path: string): TierFile {
     diskId,
     promised: promised ?? null,
     clusterId: clusterId ?? "",
+    incarnation: incarnation ?? "",
     founders: founders ?? [],
     hasLog: hasLog === true,
   };

@@ -1,5 +1,5 @@
 /** Who of the tier answers, and what that means, in words. Pure: times are arguments. */
-import type { Leadership, PeerStatus } from "../log/replicated-log.js";
+import type { Leadership, PeerProblem, PeerStatus } from "../log/replicated-log.js";
 
 export type MemberHealth = {
   readonly id: string;
@@ -11,6 +11,8 @@ export type MemberHealth = {
   /** For how long nothing was heard, milliseconds; null where that is not known. */
   readonly silentMs: number | null;
   readonly matchIndex: number | null;
+  /** As `PeerStatus.problem`. */
+  readonly problem?: PeerProblem;
 };
 
 export type TierView = {
@@ -29,8 +31,9 @@ export function healthOf(view: TierView): readonly MemberHealth[] {
     const isSelf = peer.id === view.selfId;
     const silentMs = isSelf ? 0 : silenceOf(peer, view);
     const state = silentMs === null ? "unknown" : silentMs < MISSING_AFTER_MS ? "answers" : "missing";
-    const { id, role, address, matchIndex } = peer;
-    return { id, role, address, isSelf, state, silentMs, matchIndex };
+    const { id, role, address, matchIndex, problem } = peer;
+    const health = { id, role, address, isSelf, state, silentMs, matchIndex } as const;
+    return problem === undefined ? health : { ...health, problem };
   });
 }
 

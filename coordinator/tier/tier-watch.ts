@@ -24,6 +24,8 @@ export class TierWatch {
   #leaderId: string | null;
   #isLossTold = false;
   #missing: ReadonlySet<string> = new Set();
+  /** By member, what was seen at the look before, and whether it was told. */
+  #problems: ReadonlyMap<string, { readonly message: string; readonly isTold: boolean }> = new Map();
 
   constructor(options: TierWatchOptions) {
     this.#options = options;
@@ -80,6 +82,7 @@ export class TierWatch {
     this.#cancel = clock.after(LOOK_EVERY_MS, () => this.#look());
     const members = this.members();
     this.#tellMissing(members);
+    this.#tellProblems(members);
     const isLost = this.#leaderId === null && clock.monotonicMs() - this.#sinceMs > MISSING_AFTER_MS;
     if (!isLost || this.#isLossTold) return;
     this.#isLossTold = true;
@@ -93,6 +96,21 @@ export class TierWatch {
       voters,
       needed,
     });
+  }
+
+  /** Once each, as long as it lasts; not before a second look, for one message alone may be an old one. */
+  #tellProblems(members: readonly MemberHealth[]): void {
+    const seen = new Map<string, { readonly message: string; readonly isTold: boolean }>();
+    for (const { id, problem } of members) {
+      if (problem === undefined) continue;
+      const { message } = problem;
+      const before = this.#problems.get(id);
+      const isTold = before?.message === message;
+      if (isTold && !before.isTold)
+        this.#options.logger.warn("tier.member_problem", { coordinator: id, ...problem });
+      seen.set(id, { message, isTold });
+    }
+    this.#problems = seen;
   }
 
   #tellMissing(members: readonly MemberHealth[]): void {

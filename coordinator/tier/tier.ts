@@ -37,6 +37,8 @@ import type { LeaderCallOptions } from "./with-leader.js";
 export type TierOptions = {
   readonly self: () => LivingMember;
   readonly clusterId: string;
+  /** As `TierFile.incarnation`. */
+  readonly incarnation: string;
   /** Those that founded the tier, as far as this member knows: the state may not know all of them yet. */
   readonly founders: readonly Founder[];
   readonly log: ReplicatedLog;
@@ -205,7 +207,8 @@ async function answerJoin(
         { signal },
       );
       proved.assertConfirmed(answer.confirmation);
-      return { clusterId: answer.clusterId, members: answer.members };
+      const { clusterId, incarnation, members } = answer;
+      return { clusterId, incarnation, members };
     },
     // Who has joined already is let in again with the same answer.
     isRepeatable: true,
@@ -221,8 +224,8 @@ async function letIn(
   keeper: MemberKeeper,
   member: LivingMember,
   tokenText: string,
-): Promise<{ clusterId: string; members: Founder[] }> {
-  const { replica, log, logger, clusterId } = options;
+): Promise<{ clusterId: string; incarnation: string; members: Founder[] }> {
+  const { replica, log, logger, clusterId, incarnation } = options;
   const token = tokenText === "" ? null : tokenFor(options, member, tokenText);
   if (token === null && !options.passphrase.isSet) {
     throw new ClusterduckError("NOT_ADMITTED", "A join token is needed: this tier has no passphrase", {
@@ -244,6 +247,7 @@ async function letIn(
   const { state } = replica;
   return {
     clusterId: state.clusterId === "" ? clusterId : state.clusterId,
+    incarnation,
     members: [...state.members.values()]
       .filter(({ removedAtMs }) => removedAtMs === null)
       .map(({ id, raftAddress, diskId }) => ({ id, address: raftAddress, diskId })),

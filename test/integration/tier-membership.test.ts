@@ -332,9 +332,11 @@ test("a tier that lost every data directory goes on from a saved snapshot, on on
   const tier = await startCoordinatorTier(t, { yaml: YAML });
   await tier.settled();
   assert.equal((await tier.duckctl("nodes", "add", "web", "10.0.0.1:80")).code, 0);
+  assert.equal((await tier.duckctl("tokens", "create", "c9")).code, 0);
   const file = join(tier.folder, "saved.snapshot");
   const saved = await tier.duckctl("snapshot", "save", file);
   assert.equal(saved.code, 0, saved.err);
+  assert.match(await readFile(file, "latin1"), /"joinSecret":""/);
   for (const member of tier.members) {
     await member.program().kill();
     await rm(join(member.folder, "data"), { recursive: true, maxRetries: 20 });

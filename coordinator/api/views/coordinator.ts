@@ -9,7 +9,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
   const { log, replica, clock, tier } = context;
   const { leaderId } = log.leadership();
   return tier.members().map((member) => {
-    const { id, role, address, isSelf, state, silentMs, matchIndex } = member;
+    const { id, role, address, isSelf, state, silentMs, matchIndex, problem } = member;
     const known = replica.state.members.get(id);
     const told = isSelf ? context.address : (known?.agentAddress ?? "");
     return {
@@ -20,6 +20,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
       httpAddress: known?.httpAddress ?? "",
       version: isSelf ? context.version : (known?.version ?? ""),
       state,
+      problem: problem === undefined ? "" : `${problem.message}. ${problem.hint}`,
       ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),
       ...(matchIndex === null ? {} : { matchIndex: BigInt(matchIndex) }),
     };

@@ -5,9 +5,11 @@ import { ClusterduckError } from "../../../common/errors.js";
 import { silentLogger } from "../../../common/logger.js";
 import { seededRandom } from "../../../common/random.js";
 import type { Entry } from "../../raft/entry.js";
+import type { HardState } from "../../raft/hard-state.js";
 import { SimulatedDisk } from "../../../test/support/simulated-disk.js";
 import { LogStorage } from "./log-storage.js";
 import type { LogStorageOptions } from "./log-storage.js";
+import { writeSnapshotFile } from "./snapshot-file.js";
 import { restoreSnapshot } from "./snapshots.js";
 import { verifyLog } from "./verify.js";
 
@@ -286,6 +288,104 @@ test("a restored snapshot begins a log, and what was there is kept aside", async
   assert.deepEqual((await again.loadSnapshot())?.data, new Uint8Array([8]));
   assert.ok(disk.paths().some((path) => path.startsWith(restored.movedTo ?? "?") && path.endsWith(".wal")));
 });
+
+test("a restored log begins with a term far beyond all that the snapshot and the replaced log have seen, again and again", async () => {
+  const disk = newDisk();
+  const storage = await openOn(disk);
+  await storage.append({ entries: [entry(1, 2)], hardState: { term: 7, vote: "c1", commit: 1 } });
+  await storage.saveSnapshot({ last: { index: 1, term: 2 }, data: new Uint8Array([1]) }, MEMBERS);
+  await storage.close();
+  const path = "/log/snapshot-0000000000000001-2.snap";
+
+  const first = await restoreOn(disk, path);
+  const terms = [(await hardStateOn(disk)).term];
+  await restoreOn(disk, `${first.movedTo ?? ""}/snapshot-0000000000000001-2.snap`);
+  terms.push((await hardStateOn(disk)).term);
+
+  assert.deepEqual(terms, [7 + 2 ** 20, 7 + 2 ** 21]);
+});
+
+test("whoever restores a snapshot is the only member, also of one that a tier's member took", async () => {
+  const disk = newDisk();
+  const storage = await openOn(disk);
+  const members = ["c1", "c2", "c3"].map((id) => ({ id, role: "voter" as const, address: `${id}:9910` }));
+  await storage.append({ entries: [entry(1)], hardState: { term: 1, vote: "c1", commit: 1 } });
+  await storage.saveSnapshot(snapshot(1), members);
+  await storage.close();
+
+  await restoreOn(disk, "/log/snapshot-0000000000000001-1.snap");
+
+  const again = await openOn(disk);
+  assert.deepEqual(again.membership, [{ id: "c1", role: "voter", address: "c1:9910" }]);
+});
+
+test("a restore that a crash interrupts, at any step, leaves the old log or the new one or one that is refused until it is repeated", async () => {
+  const outcomes = new Set<string>();
+  for (let operations = 0; operations < 60; operations++) {
+    const disk = newDisk(operations + 1);
+    const storage = await openOn(disk);
+    await storage.append({ entries: [], hardState: { term: 9, vote: "c1", commit: 0 } });
+    // More than one segment, and no snapshot: without its end the log would look whole.
+    for (let index = 1; index <= 40; index++) await storage.append({ entries: [entry(index)] });
+    await storage.close();
+    await writeSnapshotFile(disk.attach(), "/backup.snap", BACKUP, new Uint8Array([30]));
+    const crashed = new Promise<string>((resolve) => disk.crashAfter(operations, () => resolve("crashed")));
+
+    const first = await Promise.race([crashed, restoreOn(disk, "/backup.snap").then(() => "done")]);
+    disk.crash();
+    const found = await openOn(disk).catch((thrown: unknown) => thrown as ClusterduckError);
+
+    const about = `after ${operations} operations`;
+    if (found instanceof LogStorage) {
+      const { last } = found;
+      outcomes.add(last.index === 40 ? "old" : "new");
+      assert.ok(
+        last.index === 40 || (last.index === 30 && found.base.index === 30),
+        `${last.index} ${about}`,
+      );
+      assert.ok(first !== "done" || last.index === 30, about);
+      await found.close();
+    } else {
+      outcomes.add("refused");
+      assert.equal(found.code, "LOG_CORRUPT", about);
+      assert.match(found.message, /a restore of a snapshot was interrupted there/, about);
+      assert.match(found.hint ?? "", /Repeat it: .*snapshot restore FILE.*replaced-/, about);
+      const { damages } = await verifyLog("/log", disk.attach());
+      assert.ok(
+        damages.some((damage) => damage.found.includes("restore that was interrupted")),
+        about,
+      );
+    }
+    await restoreOn(disk, "/backup.snap");
+    const again = await openOn(disk);
+    assert.equal(again.last.index, 30, about);
+    assert.ok(again.hardState.term >= 9 + 2 ** 20, `term ${again.hardState.term} ${about}`);
+  }
+  assert.deepEqual([...outcomes].sort(), ["new", "old", "refused"]);
+});
+
+let wallMs = 0;
+
+const BACKUP = {
+  memberId: "c1",
+  clusterId: "",
+  last: { index: 30, term: 1 },
+  members: ["c1"],
+  createdAtMs: 1,
+};
+
+function restoreOn(disk: SimulatedDisk, path: string): ReturnType<typeof restoreSnapshot> {
+  const where = { directory: "/log", snapshotPath: path, memberId: "c1" };
+  // Two in one millisecond would want the same folder for what they replace.
+  const clock = { ...systemClock, wallMs: () => ++wallMs };
+  return restoreSnapshot({ ...where, clock, disk: disk.attach() });
+}
+
+async function hardStateOn(disk: SimulatedDisk): Promise<HardState> {
+  const storage = await openOn(disk);
+  await storage.close();
+  return storage.hardState;
+}
 
 const SEGMENT_BYTES = 8192;
 

@@ -14,6 +14,7 @@ import type { Damage } from "./replay.js";
 import { createSegment } from "./segment.js";
 import type { Segment, SegmentName } from "./segment.js";
 import { decodeSnapshot, snapshotCorrupt } from "./snapshot-file.js";
+import { assertNoUnfinishedRestore } from "./unfinished-restore.js";
 
 export type RecoverOptions = {
   readonly directory: string;
@@ -39,13 +40,16 @@ export type Recovered = {
   readonly isOfLoneMember: boolean;
 };
 
-const RESTORE = "Restore a snapshot: duck-coordinator snapshot restore FILE";
+export const RESTORE = "Restore a snapshot: duck-coordinator snapshot restore FILE";
 
 /**
  * What helps a member of a tier. A snapshot would make it forget what it acknowledged and whom it voted for, which
  * can cost the whole tier what a majority had: that is for when the others are lost as well.
  */
-function replaceMember({ memberId, directory }: Pick<RecoverOptions, "memberId" | "directory">): string {
+export function replaceMember({
+  memberId,
+  directory,
+}: Pick<RecoverOptions, "memberId" | "directory">): string {
   return (
     `While a majority of the other coordinators works, replace this one. On one of them: duckctl coordinators remove ${memberId}; ` +
     `then move "${directory}" away, give this one another coordinator.id and let it join: duckctl coordinators add ID. ` +
@@ -59,6 +63,7 @@ function replaceMember({ memberId, directory }: Pick<RecoverOptions, "memberId" 
  */
 export async function recover(options: RecoverOptions): Promise<Recovered> {
   const { disk, directory } = options;
+  await assertNoUnfinishedRestore(disk, directory);
   const content = await readDirectory(disk, directory);
   for (const file of content.leftovers) await disk.remove(join(directory, file));
   const { damage } = content.replay;

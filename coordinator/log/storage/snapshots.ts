@@ -1,10 +1,12 @@
 import { join } from "node:path";
 import type { Clock } from "../../../common/clock.js";
 import { ClusterduckError } from "../../../common/errors.js";
+import { findMember } from "../../raft/membership.js";
 import type { Membership } from "../../raft/membership.js";
 import type { LogPosition } from "../replicated-log.js";
 import { realDisk } from "./disk.js";
 import type { Disk } from "./disk.js";
+import { readDirectory } from "./read-directory.js";
 import { parseSegmentFile, createSegment } from "./segment.js";
 import {
   headerMembers,
@@ -14,6 +16,8 @@ import {
   writeSnapshotFile,
 } from "./snapshot-file.js";
 import type { SnapshotHeader } from "./snapshot-file.js";
+import { termBeyond } from "./term-beyond.js";
+import { beginRestore, endRestore, unfinishedRestoreTerm } from "./unfinished-restore.js";
 
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 
@@ -23,6 +27,8 @@ export type RestoreOptions = {
   readonly memberId: string;
   readonly clock: Clock;
   readonly disk?: Disk;
+  /** Awaited when nothing stands in the way any more, before anything is replaced. */
+  readonly beforeReplacing?: () => Promise<void>;
 };
 
 /** Reads and checks a snapshot file. @throws ClusterduckError LOG_CORRUPT, DISK_FAILED, VERSION_UNSUPPORTED. */
@@ -31,20 +37,23 @@ export async function inspectSnapshot(path: string, disk: Disk = realDisk): Prom
 }
 
 /**
- * Makes a data directory begin with a snapshot. What was there moves into a folder beside it, so that
- * nothing is destroyed. For a coordinator that is stopped; the others of its tier must be restored alike.
- * @throws ClusterduckError LOG_LOCKED, LOG_CORRUPT (the snapshot), CONFIG_INVALID (it is of a tier that this
- *   member is not in), DISK_FULL, DISK_FAILED.
+ * Makes a data directory begin with a snapshot, for a coordinator that is stopped. It is the only member then,
+ * whichever tier the snapshot is of. What was there moves into a folder beside it, so that nothing is destroyed.
+ * Interrupted, it leaves a directory that nobody begins from before it was repeated.
+ * @throws ClusterduckError LOG_LOCKED, LOG_CORRUPT (the snapshot), DISK_FULL, DISK_FAILED.
  */
 export async function restoreSnapshot(
   options: RestoreOptions,
 ): Promise<{ readonly last: LogPosition; readonly movedTo: string | null }> {
   const { directory, memberId, clock, disk = realDisk } = options;
   const { last, data, header } = await readSnapshotFile(disk, options.snapshotPath);
-  const membership = membersFor(memberId, header, options.snapshotPath);
+  const membership = aloneAs(memberId, header);
   await disk.makeDirectory(directory);
   const lock = await disk.lock(directory);
   try {
+    const term = Math.max(last.term, await lastTermIn(disk, directory));
+    await beginRestore(disk, directory, term);
+    await options.beforeReplacing?.();
     const movedTo = await moveAside(disk, directory, clock.wallMs());
     const wish = {
       memberId,
@@ -58,30 +67,34 @@ export async function restoreSnapshot(
       disk,
       directory,
       header: { memberId, clusterId: header.clusterId, sequence: 1, firstIndex: last.index + 1 },
-      hardState: { term: last.term, vote: null, commit: last.index },
+      hardState: { term: termBeyond(term), vote: null, commit: last.index },
       records: [{ kind: "base", position: last }],
       chain: 0,
       bytes: SEGMENT_BYTES,
     });
     await segment.file.close();
+    await endRestore(disk, directory);
     return { last, movedTo };
   } finally {
     await lock.release();
   }
 }
 
-/** Whoever begins with the snapshot of a tier of one is that one from now on, under its own name. */
-function membersFor(memberId: string, header: SnapshotHeader, path: string): Membership {
-  const { membership, members } = header;
-  if (membership === undefined || membership.length < 2) {
-    return [{ id: memberId, role: "voter", address: membership?.[0]?.address ?? "" }];
+/** The others go on, or are lost: neither is to be waited for. */
+function aloneAs(memberId: string, { membership = [] }: SnapshotHeader): Membership {
+  const known = findMember(membership, memberId) ?? (membership.length === 1 ? membership[0] : undefined);
+  return [{ id: memberId, role: "voter", address: known?.address ?? "" }];
+}
+
+/** The last term that the log to be replaced has seen. A damaged one tells what it can: it is being replaced for that. */
+async function lastTermIn(disk: Disk, directory: string): Promise<number> {
+  const noted = await unfinishedRestoreTerm(disk, directory);
+  try {
+    return Math.max(noted, (await readDirectory(disk, directory)).replay.hardState.term);
+  } catch (thrown) {
+    if (thrown instanceof ClusterduckError) return noted;
+    throw thrown;
   }
-  if (membership.some(({ id }) => id === memberId)) return membership;
-  throw new ClusterduckError(
-    "CONFIG_INVALID",
-    `Cannot restore snapshot "${path}" for coordinator "${memberId}": its tier has the members ${members.join(", ")}`,
-    { hint: "Set coordinator.id to one of them, and restore the others alike" },
-  );
 }
 
 async function moveAside(disk: Disk, directory: string, nowMs: number): Promise<string | null> {
@@ -94,8 +107,7 @@ async function moveAside(disk: Disk, directory: string, nowMs: number): Promise<
     throw new ClusterduckError("CONFLICT", `Cannot move the old log to "${target}": there is one already`);
   }
   await disk.makeDirectory(target);
-  // Newest first: should this be interrupted, a log without its end is left, which a restore moves again.
-  for (const file of [...files].reverse()) await disk.rename(join(directory, file), join(target, file));
+  for (const file of files) await disk.rename(join(directory, file), join(target, file));
   await disk.syncDirectory(target);
   await disk.syncDirectory(directory);
   return target;

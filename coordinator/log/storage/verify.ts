@@ -7,6 +7,7 @@ import { readDirectory } from "./read-directory.js";
 import type { DirectoryContent } from "./read-directory.js";
 import type { Damage } from "./replay.js";
 import { decodeSnapshot } from "./snapshot-file.js";
+import { UNFINISHED_RESTORE } from "./unfinished-restore.js";
 
 /** What `duck-coordinator log verify` prints. */
 export type LogReport = {
@@ -48,6 +49,10 @@ export async function verifyLog(directory: string, disk: Disk = realDisk): Promi
   const { snapshots, damages: snapshotDamages } = await checkSnapshots(directory, disk, content);
   const lastSegment = content.segments.at(-1);
   const damages = [...(replay.damage === null ? [] : [replay.damage]), ...snapshotDamages];
+  if ((await disk.list(directory)).includes(UNFINISHED_RESTORE)) {
+    const found = "the mark of a restore that was interrupted: what stands beside it may be a part only";
+    damages.push({ file: join(directory, UNFINISHED_RESTORE), offset: 0, found });
+  }
   const newest = snapshots.filter((snapshot) => snapshot.isIntact).at(-1)?.last ?? { index: 0, term: 0 };
   if (replay.base.index > newest.index && content.segments.length > 0) {
     const found = `entry ${replay.base.index + 1} as the first, and no intact snapshot of those before`;

@@ -9,9 +9,39 @@ export type OwnName = {
   readonly memberId: string;
   /** Empty while the tier has no name: then it is not compared. */
   readonly clusterId: string;
+  /** Which beginning of the tier it belongs to; empty or left out: the first. */
+  readonly incarnation?: string;
 };
 
-type Sender = { readonly clusterId: string; readonly from: string; readonly to: string };
+type Sender = {
+  readonly clusterId: string;
+  readonly incarnation?: string;
+  readonly from: string;
+  readonly to: string;
+};
+
+/**
+ * The tier began anew on one side, under the same name, and the other side goes on as it was. They may not meet in
+ * one quorum, and operators on both sides have to know.
+ */
+export class OtherIncarnation extends ClusterduckError {
+  /** The member that was refused. */
+  readonly from: string;
+
+  constructor(own: OwnName, sender: Sender) {
+    const { from } = sender;
+    super(
+      "CONFLICT",
+      `Cannot take messages of coordinator "${from}": it belongs to ${described(sender)}, "${own.memberId}" to ${described(own)}`,
+      {
+        hint:
+          "recover-quorum or snapshot restore began the tier anew on one side. Keep one side: on the other, stop each coordinator, " +
+          "move its data directory away, give it another coordinator.id and let it join: duckctl coordinators add ID",
+      },
+    );
+    this.from = from;
+  }
+}
 
 /**
  * Whether what comes from a sender is for us, and really from it. Anything else would let a member that was
@@ -34,6 +64,8 @@ export function admit(own: OwnName, sender: Sender, identity: PeerIdentity | nul
       { hint: `Check the address under which "${from}" looks for "${to}", or its data directory` },
     );
   }
+  const [theirs, ours] = [incarnationOf(sender), incarnationOf(own)];
+  if (theirs !== "" && ours !== "" && theirs !== ours) throw new OtherIncarnation(own, sender);
   if (to !== own.memberId) {
     throw new ClusterduckError(
       "CONFLICT",
@@ -60,4 +92,18 @@ export function refuseRemoved(id: string, isRemoved: IsRemoved): void {
   throw new ClusterduckError("PERMISSION_DENIED", `Coordinator "${id}" was removed from this tier`, {
     hint: "Stop it; or give it another id and an empty data directory, and let it join: duckctl tokens create NEW_ID",
   });
+}
+
+type Beginning = Pick<OwnName, "clusterId" | "incarnation">;
+
+/** The first one has the tier's own name, also for those who know of no other. Empty: not known yet. */
+function incarnationOf({ clusterId, incarnation = "" }: Beginning): string {
+  return incarnation === "" ? clusterId : incarnation;
+}
+
+function described(beginning: Beginning): string {
+  const { clusterId } = beginning;
+  const incarnation = incarnationOf(beginning);
+  if (incarnation === clusterId) return `tier ${clusterId} as it was founded`;
+  return `incarnation ${incarnation} of ${clusterId === "" ? "its tier" : `tier ${clusterId}`}`;
 }

@@ -109,7 +109,7 @@ test("every message comes out of the codec as it went in", () => {
         term,
         ...structuredClone(content),
       }));
-      const envelope = { clusterId: name, from: "c1", to: "c2", messages };
+      const envelope = { clusterId: name, incarnation: `of ${name}`, from: "c1", to: "c2", messages };
 
       assert.deepEqual(decodeEnvelopeBytes(encodeEnvelopeBytes(envelope)), envelope);
     },

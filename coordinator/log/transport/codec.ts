@@ -13,6 +13,8 @@ import { encodeMessage } from "./encode-message.js";
 export type Envelope = {
   /** Empty while the sender does not know it. */
   readonly clusterId: string;
+  /** Which beginning of the tier the sender belongs to; empty or left out: the first. */
+  readonly incarnation?: string;
   readonly from: string;
   readonly to: string;
   /** All of them from `from` to `to`. */
@@ -25,8 +27,8 @@ export const FRAME_BYTES = 4 * 1024 * 1024;
 export const MAX_FRAME_BYTES = MAX_ENTRY_BYTES + 64 * 1024;
 
 export function encodeEnvelope(envelope: Envelope): MessageInitShape<typeof RaftEnvelopeSchema> {
-  const { clusterId, from, to, messages } = envelope;
-  return { clusterId, from, to, messages: messages.map(encodeMessage) };
+  const { clusterId, incarnation = "", from, to, messages } = envelope;
+  return { clusterId, incarnation, from, to, messages: messages.map(encodeMessage) };
 }
 
 /** @throws ClusterduckError INVALID_ARGUMENT naming what does not fit. */
@@ -36,7 +38,7 @@ export function decodeEnvelope(wire: RaftEnvelope | undefined): Envelope {
   const to = fromName(wire.to, "the receiver's id");
   if (from === to) throw invalid(`"${from}" is both its sender and its receiver`);
   const messages = wire.messages.map((message) => decodeMessage(message, from, to));
-  return { clusterId: wire.clusterId, from, to, messages };
+  return { clusterId: wire.clusterId, incarnation: wire.incarnation, from, to, messages };
 }
 
 /** As bytes, for those who carry envelopes without gRPC. */

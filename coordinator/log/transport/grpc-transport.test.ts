@@ -72,6 +72,38 @@ test("a member of another cluster is refused in words, on both ends", async (con
   assert.deepEqual(two.messages, []);
 });
 
+test("members of different incarnations of a tier refuse each other, and both ends say which and what to do", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2", { incarnation: "5eed" });
+
+  one.follow([two]);
+
+  await until(() => one.transport.links()[0]?.isRefused === true, "it is refused");
+  const words =
+    /Cannot take messages of coordinator "c1": it belongs to tier t as it was founded, "c2" to incarnation 5eed of tier t\. recover-quorum or snapshot restore .* duckctl coordinators add ID/;
+  assert.match(one.transport.links()[0]?.problem ?? "", words);
+  const [seen] = two.transport.links();
+  assert.deepEqual([seen?.id, seen?.isRefused, seen?.isConnected], ["c1", true, false]);
+  assert.match(seen?.problem ?? "", words);
+  const snapshot = await one.transport.sendSnapshot(snapshotTo("c2"), new Uint8Array(1));
+  assert.equal(snapshot, false);
+  assert.deepEqual([two.messages, two.snapshots], [[], []]);
+});
+
+test("members that know of no incarnation, and those that were told the first one's name, are of one tier", async (context) => {
+  const one = await join(context, "c1");
+  const two = await join(context, "c2", { incarnation: "t" });
+  const three = await join(context, "c3", { incarnation: "5eed", clusterId: "" });
+  const four = await join(context, "c4", { incarnation: "5eed" });
+
+  one.follow([two]);
+  // It stood alone until now, and reads its tier's name only later.
+  three.follow([four]);
+
+  await until(() => one.transport.links()[0]?.isConnected === true, "one and two are connected");
+  await until(() => three.transport.links()[0]?.isConnected === true, "three and four are connected");
+});
+
 test("both ends of a stream that was up are told of its end, once; an attempt that never got through is not one", async (context) => {
   const one = await join(context, "c1");
   const two = await join(context, "c2");
@@ -219,11 +251,12 @@ type Context = { after(callback: () => Promise<void>): void };
 async function join(
   context: Context,
   id: string,
-  wish: { readonly clusterId?: string; readonly port?: number } = {},
+  wish: { readonly clusterId?: string; readonly incarnation?: string; readonly port?: number } = {},
 ): Promise<Joined> {
   const transport = createGrpcTransport({
     memberId: id,
     clusterId: wish.clusterId ?? "t",
+    incarnation: wish.incarnation ?? "",
     tls: null,
     electionMs: 1_000,
     clock: systemClock,

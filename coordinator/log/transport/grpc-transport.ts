@@ -9,11 +9,13 @@ import type { TlsSource } from "../../../common/tls/source.js";
 import { RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { ExchangeRequest, ExchangeResponseSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message, MessageOf } from "../../raft/message.js";
+import { OtherIncarnation } from "./admission.js";
 import type { IsRemoved, OwnName } from "./admission.js";
 import { InboundStream } from "./inbound-stream.js";
 import { PeerConnection } from "./peer-connection.js";
 import type { Connecting } from "./peer-connection.js";
 import type { Peer, PeerLink, PeerTransport, TransportHandler } from "./peer-transport.js";
+import { RefusedPeers } from "./refused-peers.js";
 import { SnapshotReceiver } from "./snapshot-receiver.js";
 
 export type GrpcTransportOptions = OwnName & {
@@ -53,6 +55,7 @@ class Transport implements GrpcTransport {
   readonly #connections = new Map<string, PeerConnection>();
   readonly #inbound = new Map<string, InboundStream>();
   readonly #receiver: SnapshotReceiver;
+  readonly #refused: RefusedPeers;
   /** By peer, what ends the connection to one that is no member any more. */
   readonly #lingering = new Map<string, () => void>();
   readonly #closing = new Set<Promise<void>>();
@@ -62,7 +65,9 @@ class Transport implements GrpcTransport {
 
   constructor(options: GrpcTransportOptions) {
     this.#options = options;
-    const own = { memberId: options.memberId, clusterId: options.clusterId };
+    const { memberId, clusterId, incarnation = "" } = options;
+    const own = { memberId, clusterId, incarnation };
+    this.#refused = new RefusedPeers(options);
     const { tls, clock, random, logger, electionMs } = options;
     const keepaliveMs = Math.max(KEEPALIVE_MIN_MS, electionMs / 2);
     this.#connecting = {
@@ -131,18 +136,26 @@ class Transport implements GrpcTransport {
   async sendSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<boolean> {
     const connection = this.#connections.get(message.to);
     if (connection === undefined) return false;
-    return connection.sendSnapshot({ clusterId: this.#options.clusterId, message, data });
+    const { clusterId, incarnation } = this.#connecting.own;
+    return connection.sendSnapshot({
+      clusterId,
+      ...(incarnation === undefined ? {} : { incarnation }),
+      message,
+      data,
+    });
   }
 
   links(): readonly PeerLink[] {
-    const ids = new Set([...this.#connections.keys(), ...this.#inbound.keys()]);
+    const refused = this.#refused.problems();
+    const ids = new Set([...this.#connections.keys(), ...this.#inbound.keys(), ...refused.keys()]);
     return [...ids].sort().map((id) => {
       const connection = this.#connections.get(id);
       const inbound = this.#inbound.get(id);
       return {
         id,
         isConnected: connection?.isConnected === true || inbound !== undefined,
-        problem: connection?.problem ?? null,
+        problem: connection?.problem ?? refused.get(id) ?? null,
+        isRefused: connection?.isRefused === true || refused.has(id),
         droppedMessages: (connection?.dropped ?? 0) + (inbound?.dropped ?? 0),
       };
     });
@@ -173,7 +186,11 @@ class Transport implements GrpcTransport {
     const { own, onMessages } = this.#connecting;
     if (this.#handler === null) throw notReady(own.memberId);
     const isRemoved = (id: string): boolean => this.#isRemoved(id);
-    const stream = await InboundStream.accept(requests, { own, isRemoved, context, onMessages });
+    const accepting = InboundStream.accept(requests, { own, isRemoved, context, onMessages });
+    const stream = await accepting.catch((thrown: unknown) => {
+      if (thrown instanceof OtherIncarnation) this.#refused.note(thrown);
+      throw thrown;
+    });
     if (stream === null) return;
     this.#inbound.get(stream.peer)?.end();
     this.#inbound.set(stream.peer, stream);

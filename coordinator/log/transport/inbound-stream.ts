@@ -75,7 +75,8 @@ export class InboundStream {
     const { own, context } = this.#options;
     const signal = AbortSignal.any([context.signal, this.#ended.signal]);
     void this.#receive();
-    const envelope = { clusterId: own.clusterId, from: own.memberId, to: this.peer };
+    const { memberId: from, ...tier } = own;
+    const envelope = { ...tier, from, to: this.peer };
     // The first one tells the peer that it is let in, and by whom.
     yield { envelope: encodeEnvelope({ ...envelope, messages: [] }) };
     for (;;) {

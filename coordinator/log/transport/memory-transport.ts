@@ -33,7 +33,8 @@ export class MemoryNetwork {
           .sort()
           .map((other) => {
             const isConnected = this.#isLinked(id, other);
-            return { id: other, isConnected, problem: isConnected ? null : "cut off", droppedMessages: 0 };
+            const problem = isConnected ? null : "cut off";
+            return { id: other, isConnected, problem, isRefused: false, droppedMessages: 0 };
           }),
       close: () => {
         this.#handlers.delete(id);

@@ -44,6 +44,7 @@ export class PeerConnection {
   readonly #running: Promise<void>;
   #hurry = new AbortController();
   #isConnected = false;
+  #isRefused = false;
   #problem: string | null = null;
 
   constructor(connecting: Connecting, peer: Peer) {
@@ -62,6 +63,11 @@ export class PeerConnection {
 
   get problem(): string | null {
     return this.#problem;
+  }
+
+  /** Somebody answers there who will have nothing to do with this member, until a person acts. */
+  get isRefused(): boolean {
+    return this.#isRefused;
   }
 
   get dropped(): number {
@@ -160,8 +166,8 @@ export class PeerConnection {
   }
 
   async *#frames(signal: AbortSignal): AsyncGenerator<{ envelope: ReturnType<typeof encodeEnvelope> }> {
-    const { memberId, clusterId } = this.#connecting.own;
-    const envelope = { clusterId, from: memberId, to: this.#peer.id };
+    const { memberId: from, ...tier } = this.#connecting.own;
+    const envelope = { ...tier, from, to: this.#peer.id };
     // The first one introduces us.
     yield { envelope: encodeEnvelope({ ...envelope, messages: [] }) };
     for (;;) {
@@ -174,12 +180,14 @@ export class PeerConnection {
   #onConnected(): void {
     if (this.#isConnected) return;
     this.#isConnected = true;
+    this.#isRefused = false;
     this.#problem = null;
     this.#connecting.logger.info("raft.peer_connected", { peer: this.#peer.id, address: this.#peer.address });
   }
 
   /** Once per problem, not once per attempt. */
   #tell(error: ClusterduckError): void {
+    this.#isRefused = error.code === "CONFLICT" || error.code === "PERMISSION_DENIED";
     const problem = error.hint === undefined ? error.message : `${error.message}. ${error.hint}`;
     if (problem === this.#problem) return;
     this.#problem = problem;

@@ -8,6 +8,8 @@ export type PeerLink = {
   readonly isConnected: boolean;
   /** Why it is not, in words; null while it is, or before the first attempt. */
   readonly problem: string | null;
+  /** The problem is that one of both refuses the other: only a person can end that. */
+  readonly isRefused: boolean;
   /** Messages thrown away since the start, because the peer was away or slow. */
   readonly droppedMessages: number;
 };
@@ -39,7 +41,7 @@ export interface PeerTransport {
   send(messages: readonly Message[]): void;
   /** Resolves with whether the peer has it all and has said so. Never rejects. */
   sendSnapshot(message: MessageOf<"installSnapshot">, data: Uint8Array): Promise<boolean>;
-  /** Sorted by id. */
+  /** Also those that were refused and are no peers of this member. Sorted by id. */
   links(): readonly PeerLink[];
   close(): Promise<void>;
 }

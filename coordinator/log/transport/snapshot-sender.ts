@@ -12,6 +12,8 @@ export const SNAPSHOT_CHUNK_BYTES = 1024 * 1024;
 
 export type OutgoingSnapshot = {
   readonly clusterId: string;
+  /** As `OwnName.incarnation`. */
+  readonly incarnation?: string;
   readonly message: MessageOf<"installSnapshot">;
   readonly data: Uint8Array;
 };
@@ -39,10 +41,11 @@ export async function sendSnapshotOnce(
   return false;
 }
 
-function openingOf({ clusterId, message, data }: OutgoingSnapshot): Request {
+function openingOf({ clusterId, incarnation = "", message, data }: OutgoingSnapshot): Request {
   const { from, to, term } = message;
   const value = {
     clusterId,
+    incarnation,
     from,
     to,
     term: toUint64(term),

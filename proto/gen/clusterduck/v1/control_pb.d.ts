@@ -167,6 +167,13 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
    * @generated from field: optional uint64 match_index = 9;
    */
   matchIndex?: bigint | undefined;
+
+  /**
+   * What keeps it from taking part until somebody acts, and what to do; empty: nothing that is known.
+   *
+   * @generated from field: string problem = 10;
+   */
+  problem: string;
 };
 
 /**

@@ -74,6 +74,13 @@ export declare type RaftEnvelope = Message<"clusterduck.v1.RaftEnvelope"> & {
    * @generated from field: repeated clusterduck.v1.RaftMessage messages = 4;
    */
   messages: RaftMessage[];
+
+  /**
+   * Which beginning of the tier the sender belongs to; empty: the first. Refused where it is not the receiver's own.
+   *
+   * @generated from field: string incarnation = 5;
+   */
+  incarnation: string;
 };
 
 /**
@@ -708,6 +715,13 @@ export declare type SnapshotOpening = Message<"clusterduck.v1.SnapshotOpening"> 
    * @generated from field: uint32 checksum = 7;
    */
   checksum: number;
+
+  /**
+   * As in RaftEnvelope.
+   *
+   * @generated from field: string incarnation = 8;
+   */
+  incarnation: string;
 };
 
 /**

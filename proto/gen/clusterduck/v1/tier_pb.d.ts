@@ -546,6 +546,13 @@ export declare type JoinResponse = Message<"clusterduck.v1.JoinResponse"> & {
    * @generated from field: clusterduck.v1.PassphraseConfirmation confirmation = 3;
    */
   confirmation?: PassphraseConfirmation | undefined;
+
+  /**
+   * Which beginning of the tier it is; empty: the first.
+   *
+   * @generated from field: string incarnation = 4;
+   */
+  incarnation: string;
 };
 
 /**
