@@ -105,8 +105,10 @@ test("where it is asked for, a dead coordinator goes when another has taken its 
     JSON.stringify(rows),
   );
 
-  const back = tier.of("c3").launch();
-  await eventually("c3 is told", async () => /"c3" was removed from this tier/.test(back.text()));
+  await tier.of("c3").start();
+  await eventually("c3 is told", async () =>
+    /"c3" was removed from this tier/.test((await tier.ask("c3", "status", "--stale")).out),
+  );
 });
 
 test("several that join at the same moment are all let in", async (t) => {
