@@ -101,6 +101,13 @@ export declare type GetStatusResponse = Message<"clusterduck.v1.GetStatusRespons
    * @generated from field: repeated clusterduck.v1.Coordinator coordinators = 14;
    */
   coordinators: Coordinator[];
+
+  /**
+   * What all coordinators of the tier know, and the log may hold; it only rises.
+   *
+   * @generated from field: uint32 feature_level = 15;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -167,6 +174,13 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
    * @generated from field: optional uint64 match_index = 9;
    */
   matchIndex?: bigint | undefined;
+
+  /**
+   * What its program knows; 0 for programs from before there were levels.
+   *
+   * @generated from field: uint32 feature_level = 10;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -497,6 +511,14 @@ export declare type AddNodeRequest = Message<"clusterduck.v1.AddNodeRequest"> & 
    * @generated from field: bool is_idempotent = 3;
    */
   isIdempotent: boolean;
+
+  /**
+   * Made by whoever asks, once for each change (a ULID, say): a repeat with the same id is answered as the first and
+   * changes nothing. Empty: the coordinator makes one.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -541,6 +563,13 @@ export declare type RemoveNodeRequest = Message<"clusterduck.v1.RemoveNodeReques
    * @generated from field: clusterduck.v1.NodeRef node = 1;
    */
   node?: NodeRef | undefined;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -592,6 +621,13 @@ export declare type SetNodeIntentRequest = Message<"clusterduck.v1.SetNodeIntent
    * @generated from field: double duration_ms = 4;
    */
   durationMs: number;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
 };
 
 /**
@@ -1110,6 +1146,13 @@ export declare type RemoveAgentRequest = Message<"clusterduck.v1.RemoveAgentRequ
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1528,6 +1571,13 @@ export declare type ListCoordinatorsResponse = Message<"clusterduck.v1.ListCoord
    * @generated from field: uint64 commit_index = 5;
    */
   commitIndex: bigint;
+
+  /**
+   * As in GetStatusResponse. From 1 on, repeats of a request are recognised by its id.
+   *
+   * @generated from field: uint32 feature_level = 6;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -1553,6 +1603,13 @@ export declare type CreateJoinTokenRequest = Message<"clusterduck.v1.CreateJoinT
    * @generated from field: double valid_ms = 2;
    */
   validMs: number;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
 };
 
 /**
@@ -1696,6 +1753,13 @@ export declare type RevokeJoinTokenRequest = Message<"clusterduck.v1.RevokeJoinT
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1728,6 +1792,13 @@ export declare type RemoveCoordinatorRequest = Message<"clusterduck.v1.RemoveCoo
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1883,6 +1954,13 @@ export declare type ApplyConfigRequest = Message<"clusterduck.v1.ApplyConfigRequ
    * @generated from field: optional uint64 if_revision = 3;
    */
   ifRevision?: bigint | undefined;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -1909,6 +1987,13 @@ export declare type ApplyConfigResponse = Message<"clusterduck.v1.ApplyConfigRes
    * @generated from field: uint64 index = 3;
    */
   index: bigint;
+
+  /**
+   * An earlier attempt of this request has applied it: what it changed is not told again.
+   *
+   * @generated from field: bool is_repeated = 4;
+   */
+  isRepeated: boolean;
 };
 
 /**
