@@ -54,26 +54,31 @@ test("a leader that stood still, and was followed, answers nothing that is not t
   const others = tier.members.map(({ id }) => id).filter((id) => id !== leader.id);
   const made = await tier.duckctl("tokens", "create", "c9", "-o", "json");
   const { id: token } = JSON.parse(made.out) as { id: string };
-  const client = createGrpcClient(ControlService, leader.grpc);
-  atEnd(t, () => client.close());
-  // The connection is there: the questions below wait in the sockets of whoever stands still.
-  await client.call.listJoinTokens({});
+  // Connections that are there already: questions wait in the sockets of whoever stands still, before the others' words.
+  const clients = Array.from({ length: 10 }, () => createGrpcClient(ControlService, leader.grpc));
+  atEnd(t, () => {
+    for (const client of clients) client.close();
+  });
+  await Promise.all(clients.map(({ call }) => call.listJoinTokens({})));
 
   leader.program().signal("SIGSTOP");
+  const questions = Promise.all(
+    clients.map(async ({ call }) => Promise.all([call.listJoinTokens({}), call.listCoordinators({})])),
+  );
   await eventually("the token is revoked", async () => {
     const { code } = await tier.ask(others[0] ?? "", "tokens", "revoke", token);
     return code === 0;
   });
   const successor = await tier.leader(others);
-  const questions = Promise.all([client.call.listJoinTokens({}), client.call.listCoordinators({})]);
   leader.program().signal("SIGCONT");
-  const [{ tokens }, { leaderId }] = await questions;
 
-  assert.deepEqual(
-    tokens.map(({ id, state }) => [id, state]),
-    [[token, "revoked"]],
-  );
-  assert.equal(leaderId, successor.id);
+  for (const [{ tokens }, { leaderId }] of await questions) {
+    assert.deepEqual(
+      tokens.map(({ id, state }) => [id, state]),
+      [[token, "revoked"]],
+    );
+    assert.equal(leaderId, successor.id);
+  }
 });
 
 async function levelOf(tier: CoordinatorTier): Promise<number> {
