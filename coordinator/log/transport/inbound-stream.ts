@@ -6,7 +6,7 @@ import type { Message } from "../../raft/message.js";
 import { admit } from "./admission.js";
 import type { OwnName } from "./admission.js";
 import { decodeEnvelope, encodeEnvelope } from "./codec.js";
-import type { Envelope } from "./codec.js";
+import type { Received } from "./codec.js";
 import { SendQueue } from "./send-queue.js";
 
 type Response = MessageInitShape<typeof ExchangeResponseSchema>;
@@ -15,6 +15,8 @@ export type InboundOptions = {
   readonly own: OwnName;
   readonly context: CallContext;
   readonly onMessages: (messages: readonly Message[]) => void;
+  /** Messages of these kinds were left out, as this version does not know them. */
+  readonly onUnknown: (peer: string, kinds: readonly number[]) => void;
 };
 
 /**
@@ -33,12 +35,12 @@ export class InboundStream {
     peer: string,
     requests: AsyncIterator<ExchangeRequest>,
     options: InboundOptions,
-    first: Envelope,
+    first: Received,
   ) {
     this.peer = peer;
     this.#options = options;
     this.#requests = requests;
-    if (first.messages.length > 0) options.onMessages(first.messages);
+    this.#take(first);
   }
 
   /** Reads the first frame, which tells who it is. @throws ClusterduckError when it may not take part. */
@@ -84,16 +86,22 @@ export class InboundStream {
     if (this.#error !== null) throw this.#error;
   }
 
+  #take({ messages, unknownKinds }: Received): void {
+    const { onMessages, onUnknown } = this.#options;
+    if (messages.length > 0) onMessages(messages);
+    if (unknownKinds.length > 0) onUnknown(this.peer, unknownKinds);
+  }
+
   async #receive(): Promise<void> {
-    const { own, context, onMessages } = this.#options;
+    const { own, context } = this.#options;
     try {
       for (;;) {
         const next = await this.#requests.next();
         if (next.done === true || this.#ended.signal.aborted) break;
-        const { messages, ...sender } = decodeEnvelope(next.value.envelope);
-        admit(own, sender, context.identity);
-        if (sender.from !== this.peer) throw invalid(`"${sender.from}" on the stream of "${this.peer}"`);
-        onMessages(messages);
+        const envelope = decodeEnvelope(next.value.envelope);
+        admit(own, envelope, context.identity);
+        if (envelope.from !== this.peer) throw invalid(`"${envelope.from}" on the stream of "${this.peer}"`);
+        this.#take(envelope);
       }
     } catch (thrown) {
       if (!context.signal.aborted) this.#error = thrown instanceof Error ? thrown : new Error(String(thrown));

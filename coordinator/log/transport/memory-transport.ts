@@ -29,7 +29,13 @@ export class MemoryNetwork {
           .sort()
           .map((other) => {
             const isConnected = this.#isLinked(id, other);
-            return { id: other, isConnected, problem: isConnected ? null : "cut off", droppedMessages: 0 };
+            return {
+              id: other,
+              isConnected,
+              problem: isConnected ? null : "cut off",
+              droppedMessages: 0,
+              unknownMessages: 0,
+            };
           }),
       close: () => {
         this.#handlers.delete(id);

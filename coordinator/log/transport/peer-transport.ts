@@ -10,6 +10,8 @@ export type PeerLink = {
   readonly problem: string | null;
   /** Messages thrown away since the start, because the peer was away or slow. */
   readonly droppedMessages: number;
+  /** Messages of it left out since the start, because they are of kinds that only newer versions know. */
+  readonly unknownMessages: number;
 };
 
 /** What the network brings. None of these may throw. */
