@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { systemClock } from "../common/clock.js";
 import { readFileConfig } from "../common/config/load.js";
 import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.js";
+import { configOf } from "../common/daemon/command-line.js";
 import { EXIT } from "../common/exit-code.js";
 import { inspectSnapshot, restoreSnapshot } from "./log/storage/snapshots.js";
 import { verifyLog } from "./log/storage/verify.js";
@@ -49,11 +50,6 @@ export function addMaintenanceCommands({ program, io, exit, withFile }: DaemonCo
       io.err(movedTo === null ? "" : `The old log is kept in ${movedTo}\n`);
       io.out(`Restored up to index ${last.index} (term ${last.term})\n`);
     });
-}
-
-/** `-c` may stand before or after the subcommand's name. */
-function configOf(command: Command): string {
-  return command.optsWithGlobals<CommonFlags>().config;
 }
 
 function describeLog(report: LogReport): string {

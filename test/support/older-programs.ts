@@ -20,11 +20,11 @@ export async function olderPrograms(
   atEnd(context, () => rm(folder, { recursive: true, force: true, maxRetries: 10 }));
   const plugin: Plugin = {
     name: "older",
-    setup: ({ onLoad }) => {
-      onLoad({ filter: /coordinator\/state\/features\.ts$/ }, ({ path }) =>
+    setup: (build) => {
+      build.onLoad({ filter: /coordinator\/state\/features\.ts$/ }, ({ path }) =>
         replaced(path, /(export const FEATURE_LEVEL: number = )\d+;/, `$1${featureLevel};`),
       );
-      onLoad({ filter: /common\/version\.ts$/ }, ({ path }) =>
+      build.onLoad({ filter: /common\/version\.ts$/ }, ({ path }) =>
         replaced(path, /(export const VERSION: string = )[^;]+;/, `$1${JSON.stringify(version)};`),
       );
     },
