@@ -5,13 +5,21 @@ const RECONNECT_MS = 500;
 
 /** Whether waiting may help: the coordinator is away, or is going. */
 export function isPassing(thrown: unknown): boolean {
-  return thrown instanceof ClusterduckError && ["UNREACHABLE", "STOPPING", "TIMED_OUT"].includes(thrown.code);
+  return (
+    thrown instanceof ClusterduckError &&
+    ["UNREACHABLE", "NOT_LEADER", "STOPPING", "TIMED_OUT"].includes(thrown.code)
+  );
 }
 
 /** Resolves when it is time to try again, or at once when `signal` aborts. */
 export function untilReconnect(signal: AbortSignal): Promise<void> {
+  return pause(RECONNECT_MS, signal);
+}
+
+/** As `untilReconnect`, after this long. */
+export function pause(durationMs: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(done, RECONNECT_MS);
+    const timer = setTimeout(done, durationMs);
     signal.addEventListener("abort", done, { once: true });
     if (signal.aborted) done();
     function done(): void {

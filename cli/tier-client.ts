@@ -1,10 +1,11 @@
 import { createGrpcClient } from "../common/grpc/client.js";
 import type { GrpcClient } from "../common/grpc/client.js";
 import type { CallOptions, ServiceClient } from "../common/grpc/service.js";
-import { isUnsent } from "../common/grpc/unsent.js";
-import { ClusterduckError } from "../common/errors.js";
 import { ControlService } from "../proto/gen/clusterduck/v1/control_pb.js";
+import type { ListCoordinatorsResponse } from "../proto/gen/clusterduck/v1/control_pb.js";
 import type { Connection } from "./connection.js";
+import { isPassing } from "./reconnect.js";
+import { repeatChange } from "./repeat-change.js";
 
 export type Control = ServiceClient<typeof ControlService>;
 
@@ -18,9 +19,6 @@ export type TierClient = {
 type Init = Record<string, unknown>;
 type Unary = (request: Init, options?: CallOptions) => Promise<unknown>;
 type Streaming = (request: Init, options?: CallOptions) => AsyncIterable<unknown>;
-
-/** Calls that change something: they go on to the next coordinator only when they certainly did nothing. */
-const CHANGES = /^(add|remove|set|apply|create|promote|transfer)/;
 
 /**
  * The coordinators of a tier as one: whoever answers is asked, and the next one when it goes away.
@@ -37,8 +35,8 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
     return known.call;
   };
   /** Goes on to the next one; false when all have been tried. */
-  const next = (thrown: unknown, name: string, tried: number): boolean => {
-    if (!mayGoOn(thrown, name) || tried >= servers.length) return false;
+  const next = (thrown: unknown, tried: number): boolean => {
+    if (!isPassing(thrown) || tried >= servers.length) return false;
     at++;
     return true;
   };
@@ -46,16 +44,29 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
     const name = method.localName;
     const hasStale = method.input.fields.some(({ localName }) => localName === "isStale");
     const complete = (request: Init): Init => (hasStale && isStale ? { ...request, isStale } : request);
-    const unary: Unary = async (request, options) => {
+    const change: Unary = (request, options) =>
+      repeatChange({
+        attempt: (named, call) => (current()[name] as Unary)({ ...request, ...named }, call),
+        hasRequestId: method.input.fields.some(({ localName }) => localName === "requestId"),
+        servers: servers.length,
+        next: () => void at++,
+        knowsRequests: async (call) => {
+          const answer = await (current()["listCoordinators"] as Unary)({ isStale: true }, call);
+          return (answer as ListCoordinatorsResponse).featureLevel >= REQUEST_IDS_SINCE;
+        },
+        options,
+      });
+    const question: Unary = async (request, options) => {
       for (let tried = 1; ; tried++) {
         try {
-          const isLast = tried >= servers.length || CHANGES.test(name);
+          const isLast = tried >= servers.length;
           return await (current()[name] as Unary)(complete(request), isLast ? options : hurried(options));
         } catch (thrown) {
-          if (!next(thrown, name, tried)) throw thrown;
+          if (!next(thrown, tried)) throw thrown;
         }
       }
     };
+    const unary = isChange(method) ? change : question;
     const streaming: Streaming = async function* (request, options) {
       for (let tried = 1; ; tried++) {
         let hasBegun = false;
@@ -67,7 +78,7 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
           return;
         } catch (thrown) {
           // What came already must not come again: the caller knows where to go on.
-          const isNext = next(thrown, name, tried);
+          const isNext = next(thrown, tried);
           if (hasBegun || !isNext) throw thrown;
         }
       }
@@ -83,6 +94,9 @@ export function createTierClient({ servers, tls }: Connection, isStale: boolean)
   };
 }
 
+/** Feature level of a tier that recognises a request by its id. */
+const REQUEST_IDS_SINCE = 1;
+
 /** One that stands still must not cost the whole time while there are others. Milliseconds. */
 const TURN_MS = 3_000;
 
@@ -90,9 +104,9 @@ function hurried(options: CallOptions = {}): CallOptions {
   return { ...options, timeoutMs: Math.min(TURN_MS, options.timeoutMs ?? TURN_MS) };
 }
 
-function mayGoOn(thrown: unknown, name: string): boolean {
-  if (!(thrown instanceof ClusterduckError)) return false;
-  if (isUnsent(thrown)) return true;
-  if (CHANGES.test(name)) return false;
-  return ["UNREACHABLE", "STOPPING", "TIMED_OUT"].includes(thrown.code);
+/** These have no id: what they do is no change of the state, and stands in no snapshot. */
+const MOVES: ReadonlySet<string> = new Set(["promoteCoordinator", "transferLeadership"]);
+
+function isChange({ localName, input }: (typeof ControlService.methods)[number]): boolean {
+  return MOVES.has(localName) || input.fields.some((field) => field.localName === "requestId");
 }

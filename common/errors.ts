@@ -7,6 +7,8 @@ export type ErrorCode =
   | "NOT_LEADER"
   | "INVALID_ARGUMENT"
   | "UNREACHABLE"
+  /** A change may or may not have happened. */
+  | "OUTCOME_UNKNOWN"
   /** No certificate, or one that cannot be trusted. */
   | "UNAUTHENTICATED"
   /** Known, and not allowed to do this. */

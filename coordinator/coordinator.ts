@@ -31,7 +31,7 @@ import { startHttpServer } from "./http/server.js";
 import { leaderClock } from "./leader-clock.js";
 import type { ReplicatedLog } from "./log/replicated-log.js";
 import type { Replica } from "./replica.js";
-import { ensureInitialised, openReplica } from "./replica-over-log.js";
+import { ensureInitialised, openReplica, raiseFeatureLevel } from "./replica-over-log.js";
 import { exportSnapshot } from "./export-snapshot.js";
 import { committedLedger } from "./delivery/committed-ledger.js";
 import { ConfigKeeper } from "./tier/config-keeper.js";
@@ -50,6 +50,7 @@ import { writeTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
 import { TierWatch } from "./tier/tier-watch.js";
 import { steadyClock } from "./steady-clock.js";
+import { allows, FEATURE_LEVEL } from "./state/features.js";
 import { startTriggerRunner } from "./triggers/runner.js";
 
 export type CoordinatorOptions = {
@@ -151,6 +152,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
     });
     if (membership === null) {
       await ensureInitialised(replica);
+      await raiseFeatureLevel(replica, VERSION);
       await takeFileConfig(replica, file);
     }
     const watch = new TierWatch({ id: config.id, log, clock, logger: logger.child("tier") });
@@ -171,6 +173,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       version: VERSION,
       networkIdentity: networkIdentity(),
       diskId: membership?.file.diskId ?? "",
+      featureLevel: FEATURE_LEVEL,
       bootId,
     });
     const fleet = createFleet({
@@ -291,7 +294,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Run
       logger: logger.child("grpc"),
       services: [
         fleet.service,
-        forwardToLeader(control, { ...leaderCalls({ log, peers, clock, watch }), id: config.id }),
+        forwardToLeader(control, {
+          ...leaderCalls({ log, peers, clock, watch }),
+          id: config.id,
+          knowsRequests: () => allows(replica.state, "requestIds"),
+        }),
       ],
       tls,
       // What a file may say, duckctl may apply.

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { systemClock } from "../common/clock.js";
 import { readFileConfig } from "../common/config/load.js";
 import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.js";
+import { configOf } from "../common/daemon/command-line.js";
 import { EXIT } from "../common/exit-code.js";
 import { confirm } from "./confirm.js";
 import { readNewestMembers } from "./log/storage/newest-members.js";
@@ -96,11 +97,6 @@ async function tierIn(
     clusterId,
     others: isTold ? members.map(({ id }) => id).filter((id) => id !== coordinatorId) : null,
   };
-}
-
-/** `-c` may stand before or after the subcommand's name. */
-function configOf(command: Command): string {
-  return command.optsWithGlobals<CommonFlags>().config;
 }
 
 function describeLog(report: LogReport, isOfTier: boolean): string {

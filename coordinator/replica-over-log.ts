@@ -8,6 +8,7 @@ import type { AppliedEntry, Replica } from "./replica.js";
 import { Snapshotter } from "./replica-snapshots.js";
 import { encodeCommand } from "./state/codec.js";
 import type { CommandResult } from "./state/commands.js";
+import { allows, commonLevel } from "./state/features.js";
 import { StateMachine } from "./state/machine.js";
 
 export type ReplicaOptions = {
@@ -56,6 +57,14 @@ export async function ensureInitialised(replica: Replica): Promise<string> {
   return replica.state.clusterId;
 }
 
+/** Whatever all members know may be used from now on. Only the leader can. */
+export async function raiseFeatureLevel(replica: Replica, version: string): Promise<void> {
+  const { members, featureLevel } = replica.state;
+  const level = commonLevel(members);
+  if (level <= featureLevel.level) return;
+  await replica.propose({ type: "raiseFeatureLevel", level, version }, "leader");
+}
+
 class LogReplica implements OpenReplica {
   readonly #options: ReplicaOptions;
   readonly #machine: StateMachine;
@@ -94,9 +103,13 @@ class LogReplica implements OpenReplica {
     hasStarted = true;
   }
 
-  async propose(...[command, by]: Parameters<Replica["propose"]>): ReturnType<Replica["propose"]> {
+  async propose(
+    ...[command, by, requestId = ""]: Parameters<Replica["propose"]>
+  ): ReturnType<Replica["propose"]> {
     this.#refuseWhenStopped();
-    const payload = packPayload(encodeCommand({ atMs: this.#options.clock.wallMs(), by, command }));
+    const stamped = { atMs: this.#options.clock.wallMs(), by, command };
+    const isNamed = requestId !== "" && allows(this.state, "requestIds");
+    const payload = packPayload(encodeCommand(isNamed ? { ...stamped, requestId } : stamped));
     this.#proposing++;
     try {
       const position = await this.#options.log.propose(payload);

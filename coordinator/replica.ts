@@ -15,10 +15,15 @@ export interface Replica {
   /** A live view: it changes with every applied entry. */
   readonly state: StateView;
   /**
-   * Commits a command and applies it; resolves with what applying said and where.
+   * Commits a command and applies it; resolves with what applying said and where. One of a request that was applied
+   * before changes nothing, and says what that one said.
    * @throws ClusterduckError NOT_LEADER, STOPPING or DISK_FAILED as `ReplicatedLog.propose`.
    */
-  propose(command: Command, by: string): Promise<{ result: CommandResult; position: LogPosition }>;
+  propose(
+    command: Command,
+    by: string,
+    requestId?: string,
+  ): Promise<{ result: CommandResult; position: LogPosition }>;
   /** Calls back after every applied entry, in order; the returned function unsubscribes. */
   onApplied(callback: (applied: AppliedEntry) => void): () => void;
   /**

@@ -1,11 +1,14 @@
+import { readFile } from "node:fs/promises";
+import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 
 import { systemClock } from "../common/clock.js";
 import { readFileConfig } from "../common/config/load.js";
 import type { CoordinatorConfig } from "../common/config/model.js";
+import { configOf } from "../common/daemon/command-line.js";
 import type { CommonFlags, DaemonCommands } from "../common/daemon/command-line.js";
-import { ClusterduckError } from "../common/errors.js";
+import { ClusterduckError, messageOf } from "../common/errors.js";
 import { createLogger } from "../common/logger.js";
 import { canonicalAddress } from "../common/model/address.js";
 import { readTlsOnce } from "../common/tls/source.js";
@@ -25,6 +28,11 @@ import { newTierFile, readTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
 
 const DEFAULT_RAFT_PORT = 9910;
+const TOKEN_VARIABLE = "DUCK_JOIN_TOKEN";
+/** A join token has some hundred. */
+const TOKEN_CHARS_MAX = 16 * 1024;
+
+type TokenFlags = { readonly token?: string; readonly tokenFile?: string };
 
 /** Commands that make a stopped coordinator a member of a tier. */
 export function addTierCommands(context: DaemonCommands): void {
@@ -70,41 +78,48 @@ export function addTierCommands(context: DaemonCommands): void {
 
   withFile(program.command("join"))
     .argument("<address...>", "where members are reached by other coordinators, host:port; one suffices")
-    .option(
-      "--token <token>",
-      "from `duckctl tokens create`; not needed where the configuration has the tier's passphrase",
+    .addOption(
+      new Option(
+        "--token-file <path>",
+        "file with the token from `duckctl tokens create`, - for standard input; not needed where the configuration has the tier's passphrase",
+      ).conflicts("token"),
+    )
+    .addOption(
+      new Option(
+        "--token <token>",
+        `the token itself, which everybody on this host can see meanwhile; ${TOKEN_VARIABLE} in the environment is not seen`,
+      ),
     )
     .description("make this coordinator a member of a tier; start it after it")
-    .action(
-      async (addresses: readonly string[], flags: CommonFlags & { token?: string }, command: Command) => {
-        const config = readFileConfig(configOf(command)).coordinator;
-        const { file, address, tls, passphrase } = await fresh(config);
-        if (file.clusterId !== "") {
-          io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
-          return;
-        }
-        if (flags.token === undefined && !passphrase.isSet) throw nothingToShow(config.id);
-        const { joined, members } = await joinDurably({
-          directory: config.dataDir,
-          file,
-          address,
-          version: VERSION,
-          addresses: addresses.map(readAddress),
-          token: flags.token ?? null,
-          tls,
-          passphrase,
-          signal: interruption(),
-        });
-        const others = members
-          .map(({ id }) => id)
-          .filter((id) => id !== config.id)
-          .sort();
-        io.out(`Coordinator "${config.id}" joins tier ${joined.clusterId} of ${others.join(", ")}\n`);
-        io.err(
-          `Start it now, and it votes once it has caught up: duck-coordinator -d -c ${configOf(command)}\n`,
-        );
-      },
-    );
+    .action(async (addresses: readonly string[], flags: CommonFlags & TokenFlags, command: Command) => {
+      const config = readFileConfig(configOf(command)).coordinator;
+      const { file, address, tls, passphrase } = await fresh(config);
+      if (file.clusterId !== "") {
+        io.out(`Coordinator "${config.id}" belongs to tier ${file.clusterId}\n`);
+        return;
+      }
+      const token = await readToken(flags);
+      if (token === null && !passphrase.isSet) throw nothingToShow(config.id);
+      const { joined, members } = await joinDurably({
+        directory: config.dataDir,
+        file,
+        address,
+        version: VERSION,
+        addresses: addresses.map(readAddress),
+        token,
+        tls,
+        passphrase,
+        signal: interruption(),
+      });
+      const others = members
+        .map(({ id }) => id)
+        .filter((id) => id !== config.id)
+        .sort();
+      io.out(`Coordinator "${config.id}" joins tier ${joined.clusterId} of ${others.join(", ")}\n`);
+      io.err(
+        `Start it now, and it votes once it has caught up: duck-coordinator -d -c ${configOf(command)}\n`,
+      );
+    });
 }
 
 /** The last resort, for a majority that is lost for good. */
@@ -168,9 +183,27 @@ function describeSurvivors(survivors: readonly Survivor[]): string {
   return `Survivors (* has the most):\n${lines.join("")}`;
 }
 
-/** `-c` may stand before or after the subcommand's name. */
-function configOf(command: Command): string {
-  return command.optsWithGlobals<CommonFlags>().config;
+/** Null: none was given. @throws ClusterduckError CONFIG_UNREADABLE, INVALID_ARGUMENT for a file that holds none. */
+async function readToken({ token, tokenFile }: TokenFlags): Promise<string | null> {
+  if (tokenFile === undefined) return token ?? (process.env[TOKEN_VARIABLE] || null);
+  const place = tokenFile === "-" ? "standard input" : `"${tokenFile}"`;
+  let written: string;
+  try {
+    written = tokenFile === "-" ? await text(process.stdin) : await readFile(tokenFile, "utf8");
+  } catch (cause) {
+    throw new ClusterduckError(
+      "CONFIG_UNREADABLE",
+      `Cannot read the join token from ${place}: ${messageOf(cause)}`,
+      { cause },
+    );
+  }
+  const read = written.trim();
+  if (read !== "" && read.length <= TOKEN_CHARS_MAX && !/\s/.test(read)) return read;
+  throw new ClusterduckError(
+    "INVALID_ARGUMENT",
+    `Cannot join: ${place} holds ${read === "" ? "nothing" : "something else than one join token"}`,
+    { hint: "duckctl tokens create ID -o name > FILE" },
+  );
 }
 
 /** @throws ClusterduckError when the directory or the configuration is not that of a coordinator to be. */
@@ -217,7 +250,7 @@ function nothingToShow(id: string): ClusterduckError {
     "INVALID_ARGUMENT",
     "Cannot join: there is neither a token nor a passphrase to be let in by",
     {
-      hint: `Name the token that \`duckctl tokens create ${id}\` prints with --token; or the tier's passphrase, if it has one: transports: [{type: raft, passphrase_file: PATH}]`,
+      hint: `Name the token that \`duckctl tokens create ${id}\` prints with --token-file or ${TOKEN_VARIABLE}; or the tier's passphrase, if it has one: transports: [{type: raft, passphrase_file: PATH}]`,
     },
   );
 }

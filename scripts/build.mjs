@@ -28,9 +28,12 @@ const COMMONJS_NAMES = [
   'const __dirname = __fileURLToPath(new URL(".", import.meta.url));',
 ].join("\n");
 
-/** Builds into a fresh folder and swaps it in, so that a failed build leaves the last good one. */
-export async function buildPrograms() {
-  const fresh = join(root, `dist.${process.pid}`);
+/**
+ * Builds into a fresh folder and swaps it in, so that a failed build leaves the last good one.
+ * @param {{ outdir?: string, plugins?: readonly import("esbuild").Plugin[] }} [options] Default: dist/, as the sources are.
+ */
+export async function buildPrograms({ outdir = join(root, "dist"), plugins = [] } = {}) {
+  const fresh = `${outdir}.${process.pid}`;
   try {
     await build({
       absWorkingDir: root,
@@ -48,9 +51,10 @@ export async function buildPrograms() {
       minifySyntax: true,
       legalComments: "none",
       logLevel: "warning",
+      plugins: [...plugins],
     });
-    await rm(join(root, "dist"), { recursive: true, force: true });
-    await rename(fresh, join(root, "dist"));
+    await rm(outdir, { recursive: true, force: true });
+    await rename(fresh, outdir);
   } finally {
     await rm(fresh, { recursive: true, force: true });
   }

@@ -51,8 +51,7 @@ export function addConfigCommands(program: Command, context: CommandContext): vo
     .action((_options, command: Command) =>
       inSession(context, command, async (session) => {
         const answer = await session.control.getConfig({}, session.call);
-        const isForPeople = session.format === "table" || session.format === "wide";
-        if (isForPeople) io.err(`# revision ${answer.revision}, from ${answer.source}\n`);
+        if (isForPeople(session)) io.err(`# revision ${answer.revision}, from ${answer.source}\n`);
         printOne(io, session.format, {
           schema: GetConfigResponseSchema,
           message: answer,
@@ -116,6 +115,11 @@ async function applyYaml(
     },
     session.call,
   );
+  if (answer.isRepeated && isForPeople(session)) {
+    // The first answer was lost with its leader, and what changed with it.
+    session.io.err(`Applied as revision ${answer.revision}\n`);
+    return;
+  }
   printPlan(session, answer);
   if (answer.changes.length === 0) return;
   session.io.err(
@@ -123,9 +127,13 @@ async function applyYaml(
   );
 }
 
+function isForPeople({ format }: Session): boolean {
+  return format === "table" || format === "wide";
+}
+
 function printPlan(session: Session, plan: ApplyConfigResponse): void {
   const { io } = session;
-  if (plan.changes.length === 0 && (session.format === "table" || session.format === "wide")) {
+  if (plan.changes.length === 0 && isForPeople(session)) {
     io.err("No difference\n");
     return;
   }

@@ -2,17 +2,15 @@ import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 
 import { ClusterduckError } from "../../common/errors.js";
+import { majorityOf } from "../../common/majority.js";
 import { CoordinatorSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { durationOption } from "../options.js";
+import { joinCommand, makeToken, validOption } from "../join-tokens.js";
 import { paint, paintState } from "../output/paint.js";
 import { printData, printList } from "../output/print.js";
 import type { Listing } from "../output/print.js";
 import type { Session } from "../session.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
-
-/** Long enough to go to the other host and type it in. Milliseconds. */
-export const TOKEN_VALID_MS = 3_600_000;
 
 export const COORDINATORS: Listing<typeof CoordinatorSchema> = {
   schema: CoordinatorSchema,
@@ -60,14 +58,12 @@ export function addCoordinatorCommands(program: Command, context: CommandContext
   coordinators
     .command("add")
     .argument("<id>")
-    .addOption(durationOption("--valid <duration>", "how long the token works").default(TOKEN_VALID_MS, "1h"))
+    .addOption(validOption())
     .description("let one new coordinator join: prints the command to type on its host")
     .action((id: string, options: { valid: number }, command: Command) =>
       inSession(context, command, async ({ control, call, io, format }) => {
-        const answer = await control.createJoinToken({ id, validMs: options.valid }, call);
-        const { token, addresses } = answer;
-        const expiresAt =
-          answer.expiresAt === undefined ? "" : new Date(timestampMs(answer.expiresAt)).toISOString();
+        const made = await makeToken({ control, call }, id, options.valid);
+        const { token, addresses, expiresAt } = made;
         if (format === "json" || format === "yaml") {
           printData(io, format, { id, token, addresses, expiresAt });
           return;
@@ -77,7 +73,7 @@ export function addCoordinatorCommands(program: Command, context: CommandContext
           return;
         }
         io.err(`On the host of ${id}, until ${expiresAt}, with its configuration:\n`);
-        io.out(`duck-coordinator join ${addresses.join(" ")} --token ${token}\n`);
+        io.out(`${joinCommand(made)}\n`);
       }),
     );
 
@@ -136,7 +132,7 @@ async function confirmRemoval({ control, call, io }: Session, id: string, isAgre
   if (!voters.some((each) => each.id === id)) return;
   const left = voters.filter((each) => each.id !== id);
   const answering = left.filter(({ state }) => state === "answers").length;
-  const needed = Math.floor(left.length / 2) + 1;
+  const needed = majorityOf(left.length);
   if (answering > needed) return;
   const stake = `This leaves ${answering} of ${left.length} voting coordinators, and ${needed} are needed: the loss of one more stops the tier`;
   if (io.ask === null) {

@@ -1,14 +1,11 @@
-import { timestampMs } from "@bufbuild/protobuf/wkt";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 
 import { JoinTokenSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { durationOption } from "../options.js";
+import { dateOf, joinCommand, makeToken, validOption } from "../join-tokens.js";
 import { printData, printList } from "../output/print.js";
 import type { Listing } from "../output/print.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
-import { TOKEN_VALID_MS } from "./coordinators.js";
 
 const TOKENS: Listing<typeof JoinTokenSchema> = {
   schema: JoinTokenSchema,
@@ -35,22 +32,18 @@ export function addTokenCommands(program: Command, context: CommandContext): voi
   tokens
     .command("create")
     .argument("<id>", "of the coordinator that is to join")
-    .addOption(durationOption("--valid <duration>", "how long the token works").default(TOKEN_VALID_MS, "1h"))
+    .addOption(validOption())
     .description("make a join token; this is the only time that it is shown")
     .action((id: string, options: { valid: number }, command: Command) =>
       inSession(context, command, async ({ control, call, io, format }) => {
-        const answer = await control.createJoinToken({ id, validMs: options.valid }, call);
-        const { token, tokenId, addresses } = answer;
-        const expiresAt = dateOf(answer.expiresAt);
+        const made = await makeToken({ control, call }, id, options.valid);
         if (format === "json" || format === "yaml") {
-          printData(io, format, { id: tokenId, coordinator: id, token, addresses, expiresAt });
+          printData(io, format, made);
           return;
         }
-        io.out(`${token}\n`);
+        io.out(`${made.token}\n`);
         if (format === "name") return;
-        io.err(
-          `On the host of ${id}, until ${expiresAt}: duck-coordinator join ${addresses.join(" ")} --token ${token}\n`,
-        );
+        io.err(`On the host of ${id}, until ${made.expiresAt}: ${joinCommand(made)}\n`);
       }),
     );
 
@@ -76,8 +69,4 @@ export function addTokenCommands(program: Command, context: CommandContext): voi
         else io.out(format === "name" ? `${id}\n` : `token ${id} revoked\n`);
       }),
     );
-}
-
-function dateOf(time: Timestamp | undefined): string {
-  return time === undefined ? "-" : new Date(timestampMs(time)).toISOString();
 }

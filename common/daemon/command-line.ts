@@ -76,6 +76,11 @@ const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
 const LOG_LINES = 50;
 
+/** `-c` may stand before or after the subcommand's name. */
+export function configOf(command: Command): string {
+  return command.optsWithGlobals<CommonFlags>().config;
+}
+
 /** Runs the command line that this process was started with. */
 export async function runDaemon(daemon: DaemonProgram): Promise<void> {
   const closed = new AbortController();

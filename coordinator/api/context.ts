@@ -9,6 +9,7 @@ import type { Fleet } from "../agents/fleet.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { MemberHealth } from "../tier/tier-health.js";
 import type { Replica } from "../replica.js";
+import type { Asker } from "./propose.js";
 
 /** What the control service reads and writes; the composition root gathers it. */
 export type ControlContext = {
@@ -40,26 +41,26 @@ export interface TierControl {
   /** Those that are missing, in words; empty: none that this coordinator knows of. */
   missingWords(): string;
   noLeaderWords(): { readonly message: string; readonly hint: string };
-  /** @throws ClusterduckError NOT_LEADER, CONFLICT for an id that is or was a member's. */
-  createJoinToken(
-    id: string,
-    validMs: number,
-    by: string,
-  ): Promise<{
-    readonly id: string;
-    readonly token: string;
-    readonly addresses: readonly string[];
-    readonly expiresAtMs: number;
-  }>;
+  /** The same request is answered with the same token. @throws ClusterduckError NOT_LEADER, CONFLICT for an id that is or was a member's. */
+  createJoinToken(id: string, validMs: number, asker: Asker): Promise<MadeToken>;
+  /** The token that a request has made, for whoever asks again. @throws ClusterduckError NOT_FOUND when it is gone since. */
+  tokenOf(requestId: string): MadeToken;
   /** By its id, or the whole token. Resolves to the id. @throws ClusterduckError NOT_LEADER, NOT_FOUND, CONFLICT when it was used. */
-  revokeJoinToken(idOrToken: string, by: string): Promise<string>;
+  revokeJoinToken(idOrToken: string, asker: Asker): Promise<string>;
   /** @throws ClusterduckError NOT_LEADER, NOT_FOUND, CONFLICT with the reason in words. */
-  remove(id: string, by: string): Promise<void>;
+  remove(id: string, asker: Asker): Promise<void>;
   /** @throws as `remove`. */
   promote(id: string): Promise<void>;
   /** Empty: to whoever lacks least. @throws as `remove`. */
   transferLeadership(to: string): Promise<void>;
 }
+
+export type MadeToken = {
+  readonly id: string;
+  readonly token: string;
+  readonly addresses: readonly string[];
+  readonly expiresAtMs: number;
+};
 
 /** What this coordinator knows of nodes beyond what is committed. */
 export interface NodeKnowledge {

@@ -16,7 +16,7 @@ import {
 } from "./lookup.js";
 import { nodeMethods } from "./node-methods.js";
 import { coordinatorMethods } from "./coordinator-methods.js";
-import { proposeFor } from "./propose.js";
+import { askerOf, once, proposeFor } from "./propose.js";
 import { upToDate } from "./up-to-date.js";
 import { runCheckMethod } from "./run-check-method.js";
 import { statusMethod } from "./status-method.js";
@@ -85,9 +85,15 @@ export function controlService(context: ControlContext): BoundService {
       return { agents: agentViews(context) };
     },
 
-    removeAgent: async ({ id }, { peer }) => {
-      const index = await proposeFor(context, peer, { type: "removeAgent", agentId: id });
-      return { index: BigInt(index) };
+    removeAgent: async (request, call) => {
+      const asker = askerOf(request, call);
+      const command = { type: "removeAgent", agentId: request.id } as const;
+      return once(
+        replica,
+        { ...asker, type: command.type },
+        async () => ({ index: BigInt(await proposeFor(context, asker, command)) }),
+        ({ index }) => ({ index: BigInt(index) }),
+      );
     },
 
     listBalancers: async (request) => {

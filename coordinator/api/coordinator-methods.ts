@@ -3,7 +3,10 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ClusterduckError } from "../../common/errors.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import type { ControlContext } from "./context.js";
+import { assertCoordinatorId } from "../coordinator-id.js";
+import type { ControlContext, MadeToken } from "./context.js";
+import { askerOf, once } from "./propose.js";
+import { upToDate } from "./up-to-date.js";
 import { coordinatorViews } from "./views/coordinator.js";
 import { joinTokenView } from "./views/join-token.js";
 
@@ -18,7 +21,6 @@ type CoordinatorMethods = Pick<
   | "transferLeadership"
 >;
 
-const COORDINATOR_ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/;
 const TOKEN_MIN_MS = 1_000;
 /** A token that lies around for longer is a key under the doormat. Milliseconds. */
 const TOKEN_MAX_MS = 7 * 86_400_000;
@@ -26,7 +28,8 @@ const TOKEN_MAX_MS = 7 * 86_400_000;
 export function coordinatorMethods(context: ControlContext): CoordinatorMethods {
   const { tier, log, replica, clock } = context;
   return {
-    listCoordinators: async () => {
+    listCoordinators: async (request) => {
+      await upToDate(replica, request);
       const { leaderId, term } = log.leadership();
       return {
         coordinators: coordinatorViews(context),
@@ -34,43 +37,60 @@ export function coordinatorMethods(context: ControlContext): CoordinatorMethods 
         leaderId: leaderId ?? "",
         term: BigInt(term),
         commitIndex: BigInt(log.status().commitIndex),
+        featureLevel: replica.state.featureLevel.level,
       };
     },
 
-    createJoinToken: async ({ id, validMs }, { peer }) => {
-      if (!COORDINATOR_ID.test(id)) {
-        throw new ClusterduckError(
-          "INVALID_ARGUMENT",
-          `Invalid coordinator id ${JSON.stringify(id)}: expected 1 to 128 letters, digits or any of . _ : @ -`,
-        );
-      }
+    createJoinToken: async (request, call) => {
+      const { id, validMs } = request;
+      const asker = askerOf(request, call);
+      assertCoordinatorId(id, "coordinator id");
       if (!(validMs >= TOKEN_MIN_MS && validMs <= TOKEN_MAX_MS)) {
         throw new ClusterduckError(
           "INVALID_ARGUMENT",
           `Invalid validity ${validMs} ms: expected a second to seven days`,
         );
       }
-      const made = await tier.createJoinToken(id, validMs, `api:${peer}`);
-      const { token, addresses, expiresAtMs } = made;
-      return {
+      const answer = ({ token, id: tokenId, addresses, expiresAtMs }: MadeToken) => ({
         token,
-        tokenId: made.id,
+        tokenId,
         addresses: [...addresses],
         expiresAt: timestampFromMs(expiresAtMs),
+      });
+      return once(
+        replica,
+        { ...asker, type: "addJoinToken" },
+        async () => answer(await tier.createJoinToken(id, validMs, asker)),
+        () => answer(tier.tokenOf(asker.requestId)),
+      );
+    },
+
+    listJoinTokens: async (request) => {
+      await upToDate(replica, request);
+      return {
+        tokens: [...replica.state.joinTokens.values()]
+          .sort((left, right) => right.madeAtMs - left.madeAtMs)
+          .map((each) => joinTokenView(each, clock.wallMs())),
       };
     },
 
-    listJoinTokens: async () => ({
-      tokens: [...replica.state.joinTokens.values()]
-        .sort((left, right) => right.madeAtMs - left.madeAtMs)
-        .map((each) => joinTokenView(each, clock.wallMs())),
+    // Idempotent by itself: what was revoked is revoked.
+    revokeJoinToken: async (request, call) => ({
+      id: await tier.revokeJoinToken(request.id, askerOf(request, call)),
     }),
 
-    revokeJoinToken: async ({ id }, { peer }) => ({ id: await tier.revokeJoinToken(id, `api:${peer}`) }),
-
-    removeCoordinator: async ({ id }, { peer }) => {
-      await tier.remove(id, `api:${peer}`);
-      return { leaderId: log.leadership().leaderId ?? "" };
+    removeCoordinator: async (request, call) => {
+      const asker = askerOf(request, call);
+      const answer = () => ({ leaderId: log.leadership().leaderId ?? "" });
+      return once(
+        replica,
+        { ...asker, type: "removeMember" },
+        async () => {
+          await tier.remove(request.id, asker);
+          return answer();
+        },
+        answer,
+      );
     },
 
     promoteCoordinator: async ({ id }) => {

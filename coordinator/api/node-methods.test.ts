@@ -98,7 +98,7 @@ function lagging(newest: (nodes: FakeReplica["nodes"]) => unknown) {
 }
 
 function named() {
-  return { node: { $typeName: "clusterduck.v1.NodeRef" as const, ...NODE } };
+  return { node: { $typeName: "clusterduck.v1.NodeRef" as const, ...NODE }, requestId: "" };
 }
 
 function removal() {

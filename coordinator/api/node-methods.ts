@@ -6,10 +6,11 @@ import type { NodeRef, Overlay, OverlayKind } from "../../common/model/node.js";
 import type { ServiceHandlers } from "../../common/grpc/service.js";
 import type { ControlService } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import type { Command } from "../state/commands.js";
-import type { NodeRecord } from "../state/model.js";
+import type { NodeRecord, RequestRecord } from "../state/model.js";
 import type { ControlContext } from "./context.js";
 import { nodesInOrder, readNodeRef, requireCluster, requireNode } from "./lookup.js";
-import { proposeFor } from "./propose.js";
+import { askerOf, once, proposeFor } from "./propose.js";
+import type { Asker } from "./propose.js";
 import { nodeView } from "./views/node.js";
 import { foundInNewest, upToDate } from "./up-to-date.js";
 
@@ -43,57 +44,82 @@ export function nodeMethods(context: ControlContext): NodeMethods {
       return { nodes: nodes.map((node) => nodeView(node, context)), index: BigInt(replica.state.index) };
     },
 
-    addNode: async (request, { peer }) => {
+    addNode: async (request, call) => {
+      const asker = askerOf(request, call);
       const node = readNodeRef(request.node);
-      await foundInNewest(replica, () => requireCluster(replica.state, node.cluster));
       const attributes = readNodeAttributes(request.attributes ?? {});
       const { isIdempotent } = request;
-      const { index, record } = await proposeOf(context, peer, {
-        type: "addNode",
-        node,
-        attributes,
-        isIdempotent,
-      });
-      return {
+      const command = { type: "addNode", node, attributes, isIdempotent } as const;
+      const answer = ({ index, node: record }: Changed) => ({
         node: nodeView(record, context),
         index: BigInt(index),
         isUnchanged: record.epoch !== index,
-      };
-    },
-
-    removeNode: async (request, { peer }) => {
-      const node = readNodeRef(request.node);
-      await foundInNewest(replica, () => requireNode(replica.state, node));
-      const index = await proposeFor(context, peer, {
-        type: "removeNode",
-        node,
-        reason: "removed by an operator",
       });
-      return { index: BigInt(index) };
+      return once(
+        replica,
+        { ...asker, type: command.type },
+        async () => {
+          await foundInNewest(replica, () => requireCluster(replica.state, node.cluster));
+          return answer(await proposeOf(context, asker, command));
+        },
+        (first) => answer(recalled(context, node, first)),
+      );
     },
 
-    setNodeIntent: async (request, { peer }) => {
+    removeNode: async (request, call) => {
+      const asker = askerOf(request, call);
+      const node = readNodeRef(request.node);
+      const command = { type: "removeNode", node, reason: "removed by an operator" } as const;
+      return once(
+        replica,
+        { ...asker, type: command.type },
+        async () => {
+          await foundInNewest(replica, () => requireNode(replica.state, node));
+          return { index: BigInt(await proposeFor(context, asker, command)) };
+        },
+        ({ index }) => ({ index: BigInt(index) }),
+      );
+    },
+
+    setNodeIntent: async (request, call) => {
+      const asker = askerOf(request, call);
       const node = readNodeRef(request.node);
       // "It is so already" is an answer that no entry of the log stands for, as is what an intent leaves alone.
       await replica.readBarrier();
-      const record = requireNode(replica.state, node);
-      const overlay = overlayFor(request, record, context.clock.wallMs());
-      if (isSameOverlay(overlay, record.overlay)) {
-        const { index } = replica.state;
-        return { node: nodeView(record, context), index: BigInt(index), isUnchanged: true };
-      }
-      const changed = await proposeOf(context, peer, { type: "setOverlay", node, overlay });
-      return { node: nodeView(changed.record, context), index: BigInt(changed.index) };
+      const answer = ({ index, node: record }: Changed) => ({
+        node: nodeView(record, context),
+        index: BigInt(index),
+      });
+      return once(
+        replica,
+        { ...asker, type: "setOverlay" },
+        async () => {
+          const record = requireNode(replica.state, node);
+          const overlay = overlayFor(request, record, context.clock.wallMs());
+          if (isSameOverlay(overlay, record.overlay)) {
+            return { ...answer({ index: replica.state.index, node: record }), isUnchanged: true };
+          }
+          return answer(await proposeOf(context, asker, { type: "setOverlay", node, overlay }));
+        },
+        (first) => answer(recalled(context, node, first)),
+      );
     },
   };
+}
+
+/** What a change made of a node. */
+type Changed = { readonly index: number; readonly node: NodeRecord };
+
+function recalled({ replica }: ControlContext, ref: NodeRef, first: RequestRecord): Changed {
+  return { index: first.index, node: first.node ?? requireNode(replica.state, ref) };
 }
 
 /** Commits a change of a node, and tells what it made of the node: by now others may have changed or removed it. */
 async function proposeOf(
   context: ControlContext,
-  peer: string,
+  asker: Asker,
   command: Extract<Command, { readonly type: "addNode" | "setOverlay" }>,
-): Promise<{ readonly index: number; readonly record: NodeRecord }> {
+): Promise<Changed> {
   const { replica } = context;
   const key = nodeKey(command.node);
   const made = new Map<number, NodeRecord>();
@@ -104,8 +130,9 @@ async function proposeOf(
     if (record !== undefined) made.set(position.index, record);
   });
   try {
-    const index = await proposeFor(context, peer, command);
-    return { index, record: made.get(index) ?? requireNode(replica.state, command.node) };
+    const index = await proposeFor(context, asker, command);
+    const { node } = replica.state.requests.get(asker.requestId) ?? {};
+    return { index, node: node ?? made.get(index) ?? requireNode(replica.state, command.node) };
   } finally {
     unsubscribe();
   }

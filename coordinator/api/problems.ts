@@ -1,5 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 
+import { majorityOf } from "../../common/majority.js";
 import { ABSTAIN_LEVEL } from "../../common/model/assignment.js";
 import { describeCertificate } from "../../common/tls/certificate.js";
 import { isDue } from "../../common/tls/due.js";
@@ -56,7 +57,7 @@ function leadershipProblems({ log, tier }: ControlContext): Problem[] {
   const members = tier.members();
   const missing = tier.missingWords();
   const voters = members.filter(({ role }) => role === "voter");
-  const spare = Math.floor((voters.length - 1) / 2);
+  const spare = voters.length - majorityOf(voters.length);
   const lost = voters.filter(({ state }) => state === "missing").length;
   const hint = "duckctl coordinators list";
   const found: Problem[] = [];

@@ -28,6 +28,7 @@ export function statusMethod(context: ControlContext): ServiceHandlers<typeof Co
       problems: problemsOf(context),
       uptimeSeconds: (context.clock.monotonicMs() - context.startedAtMs) / 1000,
       coordinators: coordinatorViews(context),
+      featureLevel: state.featureLevel.level,
     };
   };
 }

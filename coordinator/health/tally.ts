@@ -1,4 +1,5 @@
 /** Counts the coordinators' votes on one node against its cluster's quorum policy. */
+import { majorityOf } from "../../common/majority.js";
 import type { PolicyConfig } from "../../common/config/model.js";
 import type { NodeState } from "../../common/model/node.js";
 
@@ -22,7 +23,7 @@ export const SILENCE_MS = 10_000;
 export function downQuorum(policy: PolicyConfig["quorum"], memberCount: number): number {
   switch (policy) {
     case "majority":
-      return Math.floor(memberCount / 2) + 1;
+      return majorityOf(memberCount);
     case "any":
       return 1;
     case "all":

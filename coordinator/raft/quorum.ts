@@ -1,7 +1,7 @@
+import { majorityOf } from "../../common/majority.js";
+
 /** How many voters must agree: any two quorums of one membership have a voter in common. */
-export function quorumOf(voterCount: number): number {
-  return Math.floor(voterCount / 2) + 1;
-}
+export const quorumOf = majorityOf;
 
 /** The highest index that a quorum has, given what each voter has. 0 without voters: they cannot agree. */
 export function quorumIndex(matches: readonly number[]): number {

@@ -10,6 +10,11 @@ export const MAX_FINISHED_RUNS_PER_CLUSTER = 1_000;
 /** End of a run's output that is kept, characters. */
 export const MAX_OUTPUT_TAIL = 16_384;
 
+/** Answers of requests, kept for whoever asks again because the first answer was lost. */
+export const MAX_REQUESTS = 10_000;
+/** So long after a request its answer is kept, milliseconds of the log's stamps. */
+export const REQUESTS_KEPT_MS = 600_000;
+
 /** Drops the oldest. */
 export function keepLast<T>(list: T[], count: number): void {
   if (list.length > count) list.splice(0, list.length - count);

@@ -1,7 +1,7 @@
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import type { Command, StampedCommand } from "./commands.js";
 
-/** Raise it when older programs must not apply what this one proposes. */
+/** Of the entry around a command. What a command may be, and from when on, is told by features.ts. */
 const VERSION = 1;
 
 const KNOWN = {
@@ -23,6 +23,7 @@ const KNOWN = {
   setJoinSecret: true,
   addJoinToken: true,
   revokeJoinToken: true,
+  raiseFeatureLevel: true,
 } satisfies Record<Command["type"], true>;
 
 export function encodeCommand(command: StampedCommand): Uint8Array {
@@ -56,6 +57,9 @@ export function decodeCommand(payload: Uint8Array, index: number): StampedComman
   }
   if (typeof decoded.atMs !== "number" || typeof decoded.by !== "string") {
     throw unsupported(index, "has no stamp");
+  }
+  if (decoded.requestId !== undefined && typeof decoded.requestId !== "string") {
+    throw unsupported(index, `has the request id ${JSON.stringify(decoded.requestId)}, which is no text`);
   }
   return decoded as StampedCommand;
 }

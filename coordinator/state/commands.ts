@@ -86,7 +86,14 @@ export type Command =
       readonly token: Pick<JoinTokenRecord, "id" | "coordinatorId" | "expiresAtMs">;
     }
   /** It works no more, if it still did. */
-  | { readonly type: "revokeJoinToken"; readonly tokenId: string };
+  | { readonly type: "revokeJoinToken"; readonly tokenId: string }
+  /** All members know this level by now. */
+  | {
+      readonly type: "raiseFeatureLevel";
+      readonly level: number;
+      /** Of the program that proposes it. */
+      readonly version: string;
+    };
 
 /** A command with what its proposer stamps on it. */
 export type StampedCommand = {
@@ -95,6 +102,8 @@ export type StampedCommand = {
   /** Who asked, for the audit trail: "leader", "file", "api:...". */
   readonly by: string;
   readonly command: Command;
+  /** Of whoever asked: with an id that was applied already, this changes nothing and is answered as that one was. */
+  readonly requestId?: string;
 };
 
 /** What applying did, the same on every member. */
@@ -102,6 +111,6 @@ export type CommandResult =
   | { readonly isAccepted: true }
   | {
       readonly isAccepted: false;
-      readonly code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT" | "NOT_ADMITTED";
+      readonly code: "CONFLICT" | "NOT_FOUND" | "INVALID_ARGUMENT" | "NOT_ADMITTED" | "VERSION_UNSUPPORTED";
       readonly message: string;
     };

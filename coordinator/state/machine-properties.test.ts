@@ -4,11 +4,11 @@ import type { ClusterConfig } from "../../common/config/model.js";
 import type { LogEntry } from "../log/replicated-log.js";
 import type { NodeState, OverlayKind } from "../../common/model/node.js";
 import { clusterOf, nodeOf, triggerOf } from "../../test/support/cluster-config.js";
-import { encodeCommand } from "./codec.js";
-import type { Command } from "./commands.js";
+import { decodeCommand, encodeCommand } from "./codec.js";
+import type { Command, CommandResult } from "./commands.js";
 import { StateMachine } from "./machine.js";
 import { activeAddrs } from "./state.js";
-import { fc } from "../../test/support/properties.js";
+import { fc, runs } from "../../test/support/properties.js";
 
 const ADDRS = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80", "10.0.0.4:80"] as const;
 const STATES: readonly NodeState[] = ["unknown", "healthy", "degraded", "down"];
@@ -95,7 +95,11 @@ const draft: fc.Arbitrary<Draft> = fc.oneof(
   }),
 );
 
-const history = fc.array(fc.tuple(draft, fc.integer({ min: -2_000, max: 20_000 })), { maxLength: 40 });
+/** Few names, so that many come again; without one, a command comes from no request. */
+const requestId = fc.option(fc.constantFrom("r1", "r2", "r3", "r4"), { nil: undefined });
+const history = fc.array(fc.tuple(draft, fc.integer({ min: -2_000, max: 20_000 }), requestId), {
+  maxLength: 40,
+});
 
 test("the same entries give the same state, to the byte", () => {
   fc.assert(
@@ -161,19 +165,57 @@ test("whatever comes, records stay consistent", () => {
   );
 });
 
-function run(drafts: readonly (readonly [Draft, number])[]): {
+test("a request that comes again changes nothing, whenever that is, and gets the first answer", () => {
+  fc.assert(
+    fc.property(history, fc.nat(), fc.nat(), (drafts, pick, later) => {
+      const { entries, results } = run(drafts);
+      const first = entries[pick % Math.max(1, entries.length)];
+      if (first === undefined) return;
+      const { requestId: id, command, atMs } = decodeCommand(first.payload, first.index);
+      if (id === undefined) return;
+      const at = first.index + (later % (entries.length - first.index + 1));
+      const machine = new StateMachine();
+      for (const entry of entries.slice(0, at)) machine.apply(entry);
+      const known = machine.view.requests.get(id);
+      // Long ago: it is forgotten.
+      if (known === undefined) return;
+      const before = withoutPosition(machine);
+
+      const payload = encodeCommand({ atMs, by: "another", command, requestId: id });
+      const again = machine.apply({ index: at + 1, term: 2, payload });
+
+      if (known.type === command.type) assert.deepEqual(again.result, results[known.index - 1]);
+      else assert.equal(again.result.isAccepted, false);
+      assert.deepEqual([again.command, again.events], [null, []]);
+      assert.deepEqual(withoutPosition(machine), before);
+    }),
+    runs(300),
+  );
+});
+
+function withoutPosition(machine: StateMachine): unknown {
+  const [head = "", ...records] = new TextDecoder().decode(machine.snapshot()).split("\n");
+  const { index: _index, term: _term, atMs: _atMs, ...rest } = JSON.parse(head) as Record<string, unknown>;
+  return [rest, records];
+}
+
+function run(drafts: readonly (readonly [Draft, number, string | undefined])[]): {
   readonly machine: StateMachine;
   readonly entries: readonly LogEntry[];
+  readonly results: readonly CommandResult[];
 } {
   const machine = new StateMachine();
   const entries: LogEntry[] = [];
+  const results: CommandResult[] = [];
   let atMs = 1_000_000;
-  for (const [make, stepMs] of drafts) {
+  for (const [make, stepMs, id] of drafts) {
     atMs += stepMs;
-    const payload = encodeCommand({ atMs, by: "test", command: make(machine) });
+    const command = make(machine);
+    const stamped = { atMs, by: "test", command };
+    const payload = encodeCommand(id === undefined ? stamped : { ...stamped, requestId: id });
     const entry = { index: entries.length + 1, term: 1, payload };
     entries.push(entry);
-    machine.apply(entry);
+    results.push(machine.apply(entry).result);
   }
-  return { machine, entries };
+  return { machine, entries, results };
 }

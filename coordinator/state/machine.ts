@@ -7,10 +7,12 @@ import type { Command, CommandResult } from "./commands.js";
 import { ACCEPTED, Context, refused } from "./context.js";
 import { applyCut } from "./cuts.js";
 import { recordDelivery } from "./deliveries.js";
+import { assertKnown, raiseFeatureLevel } from "./features.js";
 import { addJoinToken, revokeJoinToken, setJoinSecret } from "./join-tokens.js";
 import { removeMember, setMember } from "./members.js";
 import type { EventRecord, StateView } from "./model.js";
 import { addNode, declareNodes, removeNode, setOverlay } from "./nodes.js";
+import { answerOfRepeat, rememberRequest } from "./requests.js";
 import { finishRun, startRun } from "./runs.js";
 import { settle } from "./settle.js";
 import { decodeState, encodeState } from "./snapshot.js";
@@ -20,7 +22,7 @@ import type { State } from "./state.js";
 /** What applying one entry did; the same on every member. */
 export type Applied = {
   readonly position: LogPosition;
-  /** Null for the entries that the log writes for itself. */
+  /** Null for the entries that the log writes for itself, and for a request that came again: it changes nothing. */
   readonly command: Command | null;
   readonly result: CommandResult;
   readonly events: readonly EventRecord[];
@@ -60,9 +62,12 @@ export class StateMachine {
       Object.assign(state, position);
       return { position, command: null, result: ACCEPTED, events: [] };
     }
-    const { command, by, atMs: stampMs } = decodeCommand(entry.payload, index);
+    const { command, by, atMs: stampMs, requestId } = decodeCommand(entry.payload, index);
+    if (command.type === "raiseFeatureLevel") assertKnown(command);
     const atMs = Math.max(stampMs, state.atMs);
     Object.assign(state, position, { atMs });
+    const repeated = requestId === undefined ? null : answerOfRepeat(state, requestId, command.type);
+    if (repeated !== null) return { position, command: null, result: repeated, events: [] };
     const context = new Context(state, { index, term, atMs, by });
     const configured = state.config.value.clusters;
     const result = execute(context, command);
@@ -70,6 +75,7 @@ export class StateMachine {
       (name) => !Object.hasOwn(configured, name),
     );
     settle(context, new Set(newClusters));
+    if (requestId !== undefined) rememberRequest(context, requestId, { command, result });
     return { position, command, result, events: context.events };
   }
 
@@ -86,7 +92,8 @@ export class StateMachine {
 
   /** The same in pieces, of the state as it is at this call: applying may go on between them. */
   capture(): Iterable<Uint8Array> {
-    const { nodes, agents, panics, events, cuts, runs, deliveries, members, joinTokens } = this.#state;
+    const { nodes, agents, panics, events, cuts, runs, deliveries, members, joinTokens, requests } =
+      this.#state;
     // Records are never changed, so copies of the collections are a copy of the state.
     return encodeState({
       ...this.#state,
@@ -99,6 +106,7 @@ export class StateMachine {
       deliveries: new Map(deliveries),
       members: new Map(members),
       joinTokens: new Map(joinTokens),
+      requests: new Map(requests),
     });
   }
 }
@@ -141,6 +149,8 @@ function execute(context: Context, command: Command): CommandResult {
       return addJoinToken(context, command);
     case "revokeJoinToken":
       return revokeJoinToken(context, command);
+    case "raiseFeatureLevel":
+      return raiseFeatureLevel(context, command);
     default:
       return assertNever(command);
   }

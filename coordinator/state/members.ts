@@ -1,6 +1,7 @@
 import type { Command, CommandResult } from "./commands.js";
 import { ACCEPTED, refused } from "./context.js";
 import type { Context } from "./context.js";
+import { levelRefusal } from "./features.js";
 import { spend, tokenRefusal } from "./join-tokens.js";
 import type { MemberRecord } from "./model.js";
 import { listed } from "./state.js";
@@ -16,6 +17,7 @@ export function setMember(
   const { state, atMs } = context;
   const known = state.members.get(member.id);
   const refusal =
+    levelRefusal(context, member) ??
     (token === undefined ? null : tokenRefusal(context, token.id, member, known)) ??
     (known === undefined ? null : refusalOf(known, member, isLeader === true));
   if (refusal !== null) return refusal;

@@ -8,6 +8,7 @@ import type {
   NodeState,
   Overlay,
 } from "../../common/model/node.js";
+import type { Command, CommandResult } from "./commands.js";
 
 /** Everything the tier has agreed on. The state machine alone changes it; others read. */
 export type StateView = {
@@ -37,6 +38,28 @@ export type StateView = {
   readonly joinSecret: string;
   /** Join tokens, until some time after they expired. Key: the token's id. */
   readonly joinTokens: ReadonlyMap<string, JoinTokenRecord>;
+  /** What was answered to requests with an id: oldest first, bounded by number and by time. */
+  readonly requests: ReadonlyMap<string, RequestRecord>;
+  /** What all members know, so that the log may hold it. Only rises. */
+  readonly featureLevel: FeatureLevel;
+};
+
+/** The first of the requests with one id. */
+export type RequestRecord = {
+  /** Of the entry that it made. */
+  readonly index: number;
+  /** Leader's stamp of that entry. */
+  readonly atMs: number;
+  readonly type: Command["type"];
+  readonly result: CommandResult;
+  /** What it made of the node that it was about; absent where it was about none, or was refused. */
+  readonly node?: NodeRecord;
+};
+
+export type FeatureLevel = {
+  readonly level: number;
+  /** Of the program that raised it; empty at level 0. */
+  readonly version: string;
 };
 
 export type ConfigRecord = {
@@ -195,6 +218,8 @@ export type MemberRecord = {
   readonly networkIdentity: string;
   /** Made once for each data directory: a coordinator that comes back with another one has forgotten its votes. */
   readonly diskId: string;
+  /** The highest feature level that its program knows; absent, thus 0, in older records. */
+  readonly featureLevel?: number;
   readonly sinceMs: number;
   /** Null while it is a member. */
   readonly removedAtMs: number | null;

@@ -1,4 +1,6 @@
 import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { assertKnown } from "./features.js";
+import type { FeatureLevel } from "./model.js";
 import { emptyState } from "./state.js";
 import type { State } from "./state.js";
 
@@ -12,14 +14,24 @@ const VERSION = 1;
 const RECORDS_PER_PIECE = 200;
 
 const NEWLINE = 10;
-const MAPS = ["nodes", "agents", "panics", "runs", "deliveries", "members", "joinTokens"] as const;
+const MAPS = [
+  "nodes",
+  "agents",
+  "panics",
+  "runs",
+  "deliveries",
+  "members",
+  "joinTokens",
+  "requests",
+] as const;
 const LISTS = ["events", "cuts"] as const;
 
 /** In pieces, so that the caller can let others run in between. */
 export function* encodeState(state: State): Generator<Uint8Array> {
   const encoder = new TextEncoder();
-  const { clusterId, index, term, atMs, config, joinSecret } = state;
-  const head = { format: FORMAT, version: VERSION, clusterId, index, term, atMs, config, joinSecret };
+  const { clusterId, index, term, atMs, config, joinSecret, featureLevel } = state;
+  const own = { clusterId, index, term, atMs, config, joinSecret, featureLevel };
+  const head = { format: FORMAT, version: VERSION, ...own };
   yield encoder.encode(`${JSON.stringify(head)}\n`);
   let count = 0;
   let lines: string[] = [];
@@ -75,6 +87,8 @@ export function withoutJoinSecret(bytes: Uint8Array): Uint8Array {
 type Head = Pick<State, "clusterId" | "index" | "term" | "atMs" | "config"> & {
   /** Absent in snapshots from before there were tiers. */
   readonly joinSecret?: string;
+  /** Absent in snapshots from before there were levels. */
+  readonly featureLevel?: FeatureLevel;
   readonly format: unknown;
   readonly version: unknown;
 };
@@ -89,8 +103,11 @@ function decodeHead(head: Head): State {
       { hint: "A newer version of clusterduck wrote it: start that version here" },
     );
   }
-  const { clusterId, index, term, atMs, config, joinSecret = "" } = head;
-  return { ...emptyState(), clusterId, index, term, atMs, config, joinSecret };
+  const empty = emptyState();
+  const { clusterId, index, term, atMs, config } = head;
+  const { joinSecret = empty.joinSecret, featureLevel = empty.featureLevel } = head;
+  assertKnown(featureLevel);
+  return { ...empty, clusterId, index, term, atMs, config, joinSecret, featureLevel };
 }
 
 function* records(state: State): Generator<readonly unknown[]> {

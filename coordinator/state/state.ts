@@ -6,10 +6,12 @@ import type {
   CutRecord,
   DeliveryRecord,
   EventRecord,
+  FeatureLevel,
   JoinTokenRecord,
   MemberRecord,
   NodeRecord,
   PanicRecord,
+  RequestRecord,
   RunRecord,
   StateView,
 } from "./model.js";
@@ -31,6 +33,8 @@ export type State = {
   members: Map<string, MemberRecord>;
   joinSecret: string;
   joinTokens: Map<string, JoinTokenRecord>;
+  requests: Map<string, RequestRecord>;
+  featureLevel: FeatureLevel;
 };
 
 export function emptyState(): State {
@@ -50,6 +54,8 @@ export function emptyState(): State {
     members: new Map(),
     joinSecret: "",
     joinTokens: new Map(),
+    requests: new Map(),
+    featureLevel: { level: 0, version: "" },
   };
 }
 

@@ -1,5 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { ulid } from "ulid";
 import { ClusterduckError } from "../../common/errors.js";
 import type { BoundService, CallContext } from "../../common/grpc/service.js";
 import { ControlService, GetStatusResponseSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
@@ -14,7 +15,7 @@ import type { LeaderCallOptions } from "./with-leader.js";
 type Init = Record<string, unknown>;
 type Handler = (request: Message, context: CallContext) => Promise<Init>;
 
-/** Changes: they are not done again when nobody knows whether they were done. */
+/** Changes: without a request id, they are not done again when nobody knows whether they were done. */
 const CHANGES: ReadonlySet<string> = new Set([
   "addNode",
   "removeNode",
@@ -41,7 +42,11 @@ const PATIENCE_MS = 4_000;
 /** People ask for the status when something is wrong: then it must come at once. Milliseconds. */
 const STATUS_TIMEOUT_MS = 1_000;
 
-export type ForwardOptions = LeaderCallOptions & { readonly id: string };
+export type ForwardOptions = LeaderCallOptions & {
+  readonly id: string;
+  /** Whether the tier recognises a change that comes again by the id of its request. */
+  readonly knowsRequests: () => boolean;
+};
 
 /**
  * The control service as any member offers it: what only the leader can do or tell is passed on to it, once,
@@ -53,13 +58,15 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
     if (name === "getStatus") return [name, statusOfTier(handler as Handler, options)];
     if (!isChange && !QUESTIONS.has(name)) return [name, handler];
     const method = methodOf(name);
-    const forwarded: Handler = (request, context) => {
-      if ((request as { readonly isStale?: boolean }).isStale === true)
-        return (handler as Handler)(request, context);
+    const forwarded: Handler = (asked, context) => {
+      if ((asked as { readonly isStale?: boolean }).isStale === true)
+        return (handler as Handler)(asked, context);
+      const request = withRequestId(asked);
       return withLeader(options, {
         local: () => (handler as Handler)(request, context),
         remote: (leader, signal) => forward(leader, method, request, { ...context, signal }, options.id),
-        isRepeatable: !isChange,
+        isRepeatable: !isChange || ("requestId" in request && options.knowsRequests()),
+        isChange,
         patienceMs: PATIENCE_MS,
         signal: context.signal,
       });
@@ -67,6 +74,12 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
     return [name, forwarded];
   });
   return { ...own, handlers: Object.fromEntries(handlers) as BoundService["handlers"] };
+}
+
+/** Whoever makes no id of its own asks once, and every attempt of ours to do it has one. */
+function withRequestId(request: Message & { readonly requestId?: string }): Message {
+  const named: typeof request = { ...request, requestId: ulid() };
+  return request.requestId === "" ? named : request;
 }
 
 /**

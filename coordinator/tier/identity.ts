@@ -5,6 +5,7 @@ import type {
   CoordinatorIdentity,
   CoordinatorIdentitySchema,
 } from "../../proto/gen/clusterduck/v1/tier_pb.js";
+import { assertCoordinatorId } from "../coordinator-id.js";
 import type { Command } from "../state/commands.js";
 
 /** What a coordinator tells the others of itself, and what is committed of it. */
@@ -12,8 +13,6 @@ export type TierMember = Extract<Command, { type: "setMember" }>["member"];
 
 /** A coordinator in one of its lives. */
 export type LivingMember = TierMember & { readonly bootId: string };
-
-const COORDINATOR_ID = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$/;
 
 export function encodeMember(member: LivingMember): MessageInitShape<typeof CoordinatorIdentitySchema> {
   return { ...member };
@@ -23,11 +22,8 @@ export function encodeMember(member: LivingMember): MessageInitShape<typeof Coor
 export function decodeMember(wire: CoordinatorIdentity | undefined): LivingMember {
   if (wire === undefined) throw invalid("a coordinator does not say who it is");
   const { id, raftAddress, agentAddress, httpAddress, version, networkIdentity, diskId, bootId } = wire;
-  if (!COORDINATOR_ID.test(id)) {
-    throw invalid(
-      `the coordinator's id is ${JSON.stringify(id.slice(0, 200))}, expected 1 to 128 letters, digits or any of . _ : @ -`,
-    );
-  }
+  const { featureLevel } = wire;
+  assertCoordinatorId(id, "coordinator id");
   return {
     id,
     raftAddress: canonicalAddress(fromName(raftAddress, "the coordinator's raft address")),
@@ -36,6 +32,7 @@ export function decodeMember(wire: CoordinatorIdentity | undefined): LivingMembe
     version,
     networkIdentity,
     diskId: fromName(diskId, "the coordinator's disk id"),
+    featureLevel,
     bootId,
   };
 }

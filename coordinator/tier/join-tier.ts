@@ -1,6 +1,7 @@
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { networkIdentity } from "../../common/net/host-identity.js";
 import type { TlsSource } from "../../common/tls/source.js";
+import { FEATURE_LEVEL } from "../state/features.js";
 import type { Founder } from "./founding.js";
 import { encodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
@@ -41,6 +42,7 @@ export async function joinDurably(
       version,
       networkIdentity: networkIdentity(),
       diskId: file.diskId,
+      featureLevel: FEATURE_LEVEL,
       bootId: "",
     },
   });

@@ -4,6 +4,7 @@ import { ClusterduckError, messageOf } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
 import type { PeerStatus, ReplicatedLog } from "../log/replicated-log.js";
 import { RAFT_DEFAULTS } from "../raft/config.js";
+import { raiseFeatureLevel } from "../replica-over-log.js";
 import type { Replica } from "../replica.js";
 import type { MemberRecord } from "../state/model.js";
 import type { LivingMember, TierMember } from "./identity.js";
@@ -59,7 +60,9 @@ export class MemberKeeper {
   /** Commits what a member tells of itself. @throws ClusterduckError CONFLICT when it may not be one. */
   async record(member: TierMember, token?: { readonly id: string }): Promise<void> {
     const { id, raftAddress, agentAddress, httpAddress, version, networkIdentity, diskId } = member;
-    const told = { id, raftAddress, agentAddress, httpAddress, version, networkIdentity, diskId };
+    const { featureLevel = 0 } = member;
+    const places = { id, raftAddress, agentAddress, httpAddress };
+    const told = { ...places, version, networkIdentity, diskId, featureLevel };
     const { replica } = this.#options;
     const known = replica.state.members.get(id);
     if (token === undefined && known !== undefined && isSame(known, told)) return;
@@ -121,12 +124,22 @@ export class MemberKeeper {
     await this.record(self());
     await this.place(self());
     const { peers, commitIndex } = log.status();
+    // Whom the state does not know may be of any version.
+    if (peers.every(({ id }) => replica.state.members.has(id))) await this.#raiseLevel();
     for (const peer of peers) {
       if (peer.role === "learner" && this.#mayVote(peer, commitIndex)) await this.#promote(peer.id);
     }
     await this.#replaceDead(peers);
     for (const id of this.#straysOf(peers))
       await replica.propose({ type: "removeMember", memberId: id }, "leader");
+  }
+
+  async #raiseLevel(): Promise<void> {
+    const { replica, self, logger } = this.#options;
+    const before = replica.state.featureLevel.level;
+    await raiseFeatureLevel(replica, self().version);
+    const { level } = replica.state.featureLevel;
+    if (level > before) logger.info("tier.feature_level", { level, before });
   }
 
   #mayVote(peer: PeerStatus, commitIndex: number): boolean {
@@ -174,5 +187,5 @@ export class MemberKeeper {
 }
 
 function isSame({ sinceMs: _since, removedAtMs, ...known }: MemberRecord, told: TierMember): boolean {
-  return removedAtMs === null && isDeepStrictEqual({ ...known }, { ...told });
+  return removedAtMs === null && isDeepStrictEqual({ featureLevel: 0, ...known }, { ...told });
 }

@@ -25,7 +25,7 @@ export function patientReplica(
     },
     onApplied: (callback) => replica.onApplied(callback),
     onReplaced: (callback) => replica.onReplaced(callback),
-    propose: (command, by) => replica.propose(command, by),
+    propose: (command, by, requestId) => replica.propose(command, by, requestId),
     readBarrier: async () => {
       const waiting = new AbortController();
       const timedOut = clock.sleep(PATIENCE_MS, waiting.signal).then(() => "timedOut" as const);

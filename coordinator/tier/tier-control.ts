@@ -1,8 +1,8 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { Clock } from "../../common/clock.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { TlsSource } from "../../common/tls/source.js";
-import type { TierControl } from "../api/context.js";
+import type { MadeToken, TierControl } from "../api/context.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { Replica } from "../replica.js";
 import { listed } from "../state/state.js";
@@ -17,6 +17,8 @@ export type TierControlOptions = {
   readonly tls: TlsSource | null;
   readonly clock: Clock;
 };
+
+const TOKEN_ID_BYTES = 6;
 
 /** What operators tell the tier about its own members. All but the views is for the leader. */
 export function tierControl(options: TierControlOptions): TierControl {
@@ -44,9 +46,20 @@ export function tierControl(options: TierControlOptions): TierControl {
     );
   };
 
-  const commit = async (...[command, by]: Parameters<Replica["propose"]>): Promise<void> => {
-    const { result } = await replica.propose(command, by);
+  const commit = async (...proposal: Parameters<Replica["propose"]>): Promise<void> => {
+    const { result } = await replica.propose(...proposal);
     if (!result.isAccepted) throw new ClusterduckError(result.code, result.message);
+  };
+
+  const madeToken = (tokenId: string): MadeToken => {
+    const made = replica.state.joinTokens.get(tokenId);
+    if (made === undefined) throw new ClusterduckError("NOT_FOUND", `There is no join token "${tokenId}"`);
+    const { id, coordinatorId, expiresAtMs } = made;
+    const { clusterId, joinSecret } = replica.state;
+    const authority = tls?.material.authorities[0]?.fingerprint ?? "";
+    const token = writeJoinToken({ id, coordinatorId, clusterId, authority, expiresAtMs }, joinSecret);
+    const addresses = log.status().peers.map(({ address }) => address);
+    return { id, token, addresses: addresses.filter((address) => address !== ""), expiresAtMs };
   };
 
   return {
@@ -54,7 +67,7 @@ export function tierControl(options: TierControlOptions): TierControl {
     missingWords: () => watch.missingWords(),
     noLeaderWords: () => watch.noLeaderWords(),
 
-    createJoinToken: async (id, validMs, by) => {
+    createJoinToken: async (id, validMs, { by, requestId }) => {
       requireLead();
       requireTransport(log);
       const known = replica.state.members.get(id);
@@ -67,33 +80,28 @@ export function tierControl(options: TierControlOptions): TierControl {
       if (replica.state.joinSecret === "") {
         await commit({ type: "setJoinSecret", secret: randomBytes(32).toString("base64url") }, by);
       }
-      const token = {
-        id: randomBytes(6).toString("hex"),
-        coordinatorId: id,
-        clusterId: replica.state.clusterId,
-        authority: tls?.material.authorities[0]?.fingerprint ?? "",
-        expiresAtMs: Math.round(clock.wallMs() + validMs),
-      };
-      const { expiresAtMs } = token;
-      await commit({ type: "addJoinToken", token: { id: token.id, coordinatorId: id, expiresAtMs } }, by);
-      const { peers } = log.status();
-      const addresses = peers.map(({ address }) => address).filter((address) => address !== "");
-      return { id: token.id, token: writeJoinToken(token, replica.state.joinSecret), addresses, expiresAtMs };
+      const tokenId = requestId === "" ? randomBytes(TOKEN_ID_BYTES).toString("hex") : tokenIdOf(requestId);
+      const expiresAtMs = Math.round(clock.wallMs() + validMs);
+      const token = { id: tokenId, coordinatorId: id, expiresAtMs };
+      await commit({ type: "addJoinToken", token }, by, requestId);
+      return madeToken(tokenId);
     },
 
-    revokeJoinToken: async (idOrToken, by) => {
+    tokenOf: (requestId) => madeToken(tokenIdOf(requestId)),
+
+    revokeJoinToken: async (idOrToken, { by, requestId }) => {
       requireLead();
       const tokenId = isJoinToken(idOrToken) ? peekJoinToken(idOrToken).id : idOrToken;
-      await commit({ type: "revokeJoinToken", tokenId }, by);
+      await commit({ type: "revokeJoinToken", tokenId }, by, requestId);
       return tokenId;
     },
 
-    remove: async (id, by) => {
+    remove: async (id, { by, requestId }) => {
       requireLead();
       const isMember = log.status().peers.some((peer) => peer.id === id);
       const isRecorded = replica.state.members.get(id)?.removedAtMs === null;
       // A removal that was interrupted between its two steps.
-      if (!isMember && isRecorded) return commit({ type: "removeMember", memberId: id }, by);
+      if (!isMember && isRecorded) return commit({ type: "removeMember", memberId: id }, by, requestId);
       requireMember(id);
       if (id === self) {
         await log.transferLeadership(null);
@@ -101,7 +109,7 @@ export function tierControl(options: TierControlOptions): TierControl {
         throw new ClusterduckError("NOT_LEADER", `Coordinator "${self}" has handed leadership over`);
       }
       await log.changeMembership({ kind: "remove", id });
-      if (isRecorded) await commit({ type: "removeMember", memberId: id }, by);
+      if (isRecorded) await commit({ type: "removeMember", memberId: id }, by, requestId);
     },
 
     promote: async (id) => {
@@ -117,6 +125,14 @@ export function tierControl(options: TierControlOptions): TierControl {
       await log.transferLeadership(to === "" ? null : to);
     },
   };
+}
+
+/** A name, no secret: with the same one for a repeated request, its answer is the same token. */
+function tokenIdOf(requestId: string): string {
+  return createHash("sha256")
+    .update(requestId)
+    .digest("hex")
+    .slice(0, 2 * TOKEN_ID_BYTES);
 }
 
 /** @throws ClusterduckError CONFLICT where no other coordinator could reach this one. */

@@ -1,4 +1,5 @@
 /** Who of the tier answers, and what that means, in words. Pure: times are arguments. */
+import { majorityOf } from "../../common/majority.js";
 import type { Leadership, PeerProblem, PeerStatus } from "../log/replicated-log.js";
 
 export type MemberHealth = {
@@ -55,7 +56,7 @@ export function quorumOf(members: readonly MemberHealth[]): QuorumView {
   return {
     voters: voters.length,
     answering: voters.filter(({ state }) => state === "answers").length,
-    needed: Math.floor(voters.length / 2) + 1,
+    needed: majorityOf(voters.length),
   };
 }
 

@@ -59,7 +59,9 @@ export class TierWatch {
 
   noLeader(): ClusterduckError {
     const { message, hint } = this.noLeaderWords();
-    return new ClusterduckError("UNREACHABLE", message, { hint });
+    const { answering, needed } = quorumOf(this.members());
+    // With a majority there, asking again helps by itself.
+    return new ClusterduckError(answering >= needed ? "NOT_LEADER" : "UNREACHABLE", message, { hint });
   }
 
   close(): void {

@@ -212,6 +212,7 @@ async function answerJoin(
     },
     // Who has joined already is let in again with the same answer.
     isRepeatable: true,
+    isChange: false,
     patienceMs: request.isForwarded ? 0 : JOIN_PATIENCE_MS,
     signal: context.signal,
   });

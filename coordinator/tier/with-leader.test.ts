@@ -51,6 +51,7 @@ class Bench {
           return this.answers[asking]?.(signal) ?? Promise.resolve(`by ${asking}`);
         },
         isRepeatable: false,
+        isChange: true,
         patienceMs: 4_000,
         signal: new AbortController().signal,
         ...changes,
@@ -106,12 +107,12 @@ test("a change whose leader went away in the middle is not made twice; a questio
   const bench = new Bench("c2");
   bench.answers = { c2: fails("UNREACHABLE", "Cannot reach c2: Connection dropped") };
   await assert.rejects(bench.call(), {
-    code: "UNREACHABLE",
+    code: "OUTCOME_UNKNOWN",
     message: /"c2", went away .* may or may not have happened/,
   });
   assert.deepEqual(bench.asked, ["c2"]);
 
-  const question = bench.call({ isRepeatable: true });
+  const question = bench.call({ isRepeatable: true, isChange: false });
   await bench.clock.advance(50);
   bench.lead("c3");
   await bench.clock.advance(200);
@@ -127,11 +128,32 @@ test("a leader that stands still is not waited for once another leads", async ()
       ),
   };
   const change = assert.rejects(bench.call(), { message: /may or may not have happened/ });
-  const question = bench.call({ isRepeatable: true });
+  const question = bench.call({ isRepeatable: true, isChange: false });
   await bench.clock.advance(2_000);
   bench.lead("c3");
   await bench.clock.advance(1_500);
 
   await change;
   assert.equal(await question, "by c3");
+});
+
+test("a change that can be recognised is made again where the next one leads, and its end is told for what it is", async () => {
+  const bench = new Bench("c2");
+  bench.answers = { c2: fails("UNREACHABLE", "Cannot reach c2: Connection dropped") };
+  const repeated = bench.call({ isRepeatable: true });
+  await bench.clock.advance(50);
+  bench.lead("c3");
+  await bench.clock.advance(200);
+  assert.equal(await repeated, "by c3");
+  assert.deepEqual(bench.asked, ["c2", "c3"]);
+
+  bench.lead("c2");
+  const lost = assert.rejects(bench.call({ isRepeatable: true }), {
+    code: "OUTCOME_UNKNOWN",
+    message: /"c2", went away .* may or may not have happened/,
+  });
+  await bench.clock.advance(50);
+  bench.lead(null);
+  await bench.clock.advance(5_000);
+  await lost;
 });

@@ -18,6 +18,8 @@ export type LeaderCall<Result> = {
   readonly remote: (leader: TierCalls, signal: AbortSignal) => Promise<Result>;
   /** May be done again when nobody knows whether it was done. */
   readonly isRepeatable: boolean;
+  /** It changes something: should nobody know in the end whether it was done, that is said. */
+  readonly isChange: boolean;
   /** How long to wait for a leader, milliseconds. */
   readonly patienceMs: number;
   readonly signal: AbortSignal;
@@ -30,8 +32,8 @@ const FAREWELL_MS = 1_000;
 /**
  * Does something where the leader is, and follows leadership while it moves: a refusal with NOT_LEADER, or a
  * connection that could not be made, means that nothing has happened.
- * @throws ClusterduckError UNREACHABLE without a leader, or when one went away in the middle of a change;
- *   and whatever the call throws.
+ * @throws ClusterduckError NOT_LEADER or UNREACHABLE without a leader, OUTCOME_UNKNOWN when one went away in the
+ *   middle of a change; and whatever the call throws.
  */
 export async function withLeader<Result>(
   options: LeaderCallOptions,
@@ -39,15 +41,19 @@ export async function withLeader<Result>(
 ): Promise<Result> {
   const { log, clock } = options;
   const deadlineMs = clock.monotonicMs() + call.patienceMs;
+  /** What an attempt ended with that may have changed something. */
+  let unknown: { readonly thrown: unknown; readonly leaderId: string } | null = null;
   for (;;) {
     const { isLeader, leaderId } = log.leadership();
     try {
       if (isLeader) return await call.local();
       if (leaderId !== null) return await whileItLeads(options, leaderId, call);
     } catch (thrown) {
-      if (!mayTryAgain(thrown, call.isRepeatable)) throw wordsFor(thrown, leaderId ?? "");
+      if (!mayTryAgain(thrown, call)) throw wordsFor(thrown, leaderId ?? "");
+      if (call.isChange && !isUndone(thrown)) unknown = { thrown, leaderId: leaderId ?? "" };
     }
-    if (call.signal.aborted || clock.monotonicMs() >= deadlineMs) throw options.noLeader();
+    if (call.signal.aborted || clock.monotonicMs() >= deadlineMs)
+      throw unknown === null ? options.noLeader() : wordsFor(unknown.thrown, unknown.leaderId);
     await nextLeadership(options, call.signal);
   }
 }
@@ -77,17 +83,21 @@ async function whileItLeads<Result>(
   }
 }
 
-function mayTryAgain(thrown: unknown, isRepeatable: boolean): boolean {
+function mayTryAgain(thrown: unknown, { isRepeatable }: { readonly isRepeatable: boolean }): boolean {
   if (!(thrown instanceof ClusterduckError)) return false;
-  if (thrown.code === "NOT_LEADER" || isUnsent(thrown)) return true;
-  return isRepeatable && (thrown.code === "UNREACHABLE" || thrown.code === "STOPPING");
+  return isUndone(thrown) || (isRepeatable && (thrown.code === "UNREACHABLE" || thrown.code === "STOPPING"));
+}
+
+/** Whether nothing has happened for certain. */
+function isUndone(thrown: unknown): boolean {
+  return (thrown instanceof ClusterduckError && thrown.code === "NOT_LEADER") || isUnsent(thrown);
 }
 
 function wordsFor(thrown: unknown, leaderId: string): unknown {
   if (!(thrown instanceof ClusterduckError)) return thrown;
   if (thrown.code !== "UNREACHABLE" && thrown.code !== "STOPPING") return thrown;
   return new ClusterduckError(
-    "UNREACHABLE",
+    "OUTCOME_UNKNOWN",
     `The leader, coordinator "${leaderId}", went away in the middle of this change (${thrown.message}): it may or may not have happened`,
     { cause: thrown, hint: "Look how things stand before you repeat it" },
   );

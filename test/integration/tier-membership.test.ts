@@ -42,7 +42,7 @@ test("a fourth joins by token, catches up, votes; one is replaced; a removed id 
   for (let at = 1; at <= 5; at++) await tier.duckctl("nodes", "add", "web", `10.0.0.${at}:80`);
   const added = await tier.duckctl("coordinators", "add", "c4", "--valid", "10m");
   assert.equal(added.code, 0, added.err);
-  const token = /--token (\S+)/.exec(added.out)?.[1] ?? "";
+  const token = /DUCK_JOIN_TOKEN=(\S+) duck-coordinator join /.exec(added.out)?.[1] ?? "";
   const fourth = await tier.prepare("c4");
 
   const stranger = command(t, fourth, "join", tier.of("c2").raft, "--token", `${token}x`);
@@ -190,6 +190,41 @@ test("a token lets one coordinator in, once: not one that was revoked, not a sec
   assert.equal((await tier.duckctl("tokens", "revoke", "nonsense")).code, 3);
 });
 
+test("a token comes from a file, from standard input or from the environment, where no other user sees it", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
+  await tier.settled();
+  const tokenFor = async (id: string): Promise<string> =>
+    (await tier.duckctl("tokens", "create", id, "-o", "name")).out;
+  const inFile = await tier.prepare("c2");
+  const inEnvironment = await tier.prepare("c3");
+  const file = join(tier.folder, "token");
+  await writeFile(file, await tokenFor("c2"));
+  const place = tier.of("c1").raft;
+
+  // The file that is named counts, whatever the environment holds.
+  const first = runProgram("duck-coordinator", ["join", place, "--token-file", file, "-c", inFile.file], {
+    ...process.env,
+    DUCK_JOIN_TOKEN: "another",
+  });
+  assert.equal(await first.ended, 0, first.text());
+  const second = runProgram("duck-coordinator", ["join", place, "-c", inEnvironment.file], {
+    ...process.env,
+    DUCK_JOIN_TOKEN: (await tokenFor("c3")).trim(),
+  });
+  assert.equal(await second.ended, 0, second.text());
+
+  const third = await tier.prepare("c4");
+  const gone = command(t, third, "join", place, "--token-file", join(tier.folder, "gone"));
+  assert.equal(await gone.ended, 2);
+  assert.match(gone.text(), /Cannot read the join token from ".*gone": ENOENT/);
+  const empty = command(t, third, "join", place, "--token-file", "-");
+  assert.equal(await empty.ended, 2);
+  assert.match(empty.text(), /standard input holds nothing\n.*duckctl tokens create/);
+  const none = command(t, third, "join", place);
+  assert.equal(await none.ended, 2);
+  assert.match(none.text(), /--token-file or DUCK_JOIN_TOKEN/);
+});
+
 test("a member that lost its disk is refused by whoever it meets, also where its configuration names nobody", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML });
   await tier.settled();
@@ -261,7 +296,7 @@ test("leadership goes where it is sent, and a coordinator that stood alone becom
     "join",
     first.raft,
     "--token",
-    /--token (\S+)/.exec(added.out)?.[1] ?? "",
+    /DUCK_JOIN_TOKEN=(\S+) duck-coordinator join /.exec(added.out)?.[1] ?? "",
   );
   assert.equal(await joined.ended, 0, joined.text());
   await second.start();

@@ -56,6 +56,8 @@ export type CoordinatorTierOptions = {
   readonly bootstrap?: (addresses: readonly string[]) => readonly string[];
   /** Environment of a member's process. Default: that of the test. */
   readonly env?: (id: string) => Readonly<Record<string, string | undefined>>;
+  /** The folder with a member's programs in bin/, asked at every start; undefined: this package. */
+  readonly programs?: (id: string) => string | undefined;
   /** More of the transport of type raft, in YAML's flow style: `passphrase: "…"`. */
   readonly raft?: (id: string) => string;
   /** Everybody speaks TLS with certificates of this authority. */
@@ -146,7 +148,7 @@ export async function startCoordinatorTier(
 
 async function processOf(
   context: Pick<TestContext, "after">,
-  wish: Pick<CoordinatorTierOptions, "raft" | "tls"> & {
+  wish: Pick<CoordinatorTierOptions, "raft" | "tls" | "programs"> & {
     readonly id: string;
     readonly folder: string;
     readonly yaml: string;
@@ -177,7 +179,7 @@ transports:
   );
   let program: RunningProgram | null = null;
   const launch = (): RunningProgram => {
-    const started = runProgram("duck-coordinator", ["-c", file], wish.env(id));
+    const started = runProgram("duck-coordinator", ["-c", file], wish.env(id), [], wish.programs?.(id));
     atEnd(context, () => started.kill());
     program = started;
     return started;

@@ -53,6 +53,8 @@ export function fakeReplica(balancers: readonly BalancerConfig[], nodes: readonl
     members: new Map(),
     joinSecret: "",
     joinTokens: new Map(),
+    requests: new Map(),
+    featureLevel: { level: 0, version: "" },
   };
   const entry = (command: Command): void => {
     index++;

@@ -9,8 +9,9 @@ export function machineReplica(clock: Clock): Replica {
   const listeners = new Set<(applied: AppliedEntry) => void>();
   return {
     state: machine.view,
-    propose: async (command, by) => {
-      const payload = encodeCommand({ atMs: clock.wallMs(), by, command });
+    propose: async (command, by, requestId) => {
+      const stamped = { atMs: clock.wallMs(), by, command };
+      const payload = encodeCommand(requestId === undefined ? stamped : { ...stamped, requestId });
       const applied = machine.apply({ index: machine.view.index + 1, term: 1, payload });
       for (const listener of listeners) listener(applied);
       return { result: applied.result, position: applied.position };

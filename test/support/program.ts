@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -30,14 +31,16 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /**
  * Runs one of the programs in bin/ as a user would; `npm test` has built them.
  * @param before a command that becomes the program, such as one that changes the network namespace.
+ * @param root the folder with bin/, where it is not this package.
  */
 export function runProgram(
   name: "duck-agent" | "duck-coordinator" | "duckctl",
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>> = process.env,
   before: readonly string[] = [],
+  root = ROOT,
 ): RunningProgram {
-  const [command = "", ...rest] = [...before, process.execPath, `${ROOT}bin/${name}.js`, ...args];
+  const [command = "", ...rest] = [...before, process.execPath, join(root, "bin", `${name}.js`), ...args];
   const child = spawn(command, rest, { stdio: ["ignore", "ignore", "pipe"], env });
   const events: LoggedEvent[] = [];
   let words = "";

@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import type { CoordinatorSchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
+import { FEATURE_LEVEL } from "../../state/features.js";
 import type { ControlContext } from "../context.js";
 
 /** Every coordinator that is a member of the log, as this one sees it. */
@@ -19,6 +20,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
       raftAddress: known?.raftAddress ?? address,
       httpAddress: known?.httpAddress ?? "",
       version: isSelf ? context.version : (known?.version ?? ""),
+      featureLevel: isSelf ? FEATURE_LEVEL : (known?.featureLevel ?? 0),
       state,
       problem: problem === undefined ? "" : `${problem.message}. ${problem.hint}`,
       ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),

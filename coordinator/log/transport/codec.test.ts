@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import { fc, runs } from "../../../test/support/properties.js";
 import { ClusterduckError } from "../../../common/errors.js";
-import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
-import type { ProposalRefusal, RaftMessageSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import { RaftEnvelopeSchema, RaftMessageSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
+import type { ProposalRefusal } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Entry, Position } from "../../raft/entry.js";
 import { encodeMembership } from "../../raft/membership.js";
 import type { Member, Membership } from "../../raft/membership.js";
@@ -111,7 +112,7 @@ test("every message comes out of the codec as it went in", () => {
       }));
       const envelope = { clusterId: name, incarnation: `of ${name}`, from: "c1", to: "c2", messages };
 
-      assert.deepEqual(decodeEnvelopeBytes(encodeEnvelopeBytes(envelope)), envelope);
+      assert.deepEqual(decodeEnvelopeBytes(encodeEnvelopeBytes(envelope)), { ...envelope, unknownKinds: [] });
     },
   );
 
@@ -138,7 +139,7 @@ const SOME = { index: 3n, term: 2n };
 type WireBody = NonNullable<MessageInitShape<typeof RaftMessageSchema>["body"]>;
 
 const MALFORMED: readonly (readonly [string, WireBody | undefined, RegExp])[] = [
-  ["no kind", undefined, /does not know/],
+  ["no kind", undefined, /of no kind/],
   ["no position", { case: "vote", value: {} }, /last entry of a vote is missing/],
   ["half a position", { case: "preVote", value: { last: { index: 4n } } }, /index 4 and term 0/],
   ["an entry of term 0", appendOf([{ term: 0n, kind: 1, payloads: [new Uint8Array()] }]), /has term 0/],
@@ -180,6 +181,21 @@ test("a message that does not fit is refused with what is wrong", () => {
 
     assert.throws(() => decodeEnvelope(wire), { code: "INVALID_ARGUMENT", message: expected }, what);
   }
+});
+
+test("a message of a kind that only newer versions know is left out, and nothing else", () => {
+  const newer = create(RaftMessageSchema, { term: 2n });
+  newer.$unknown = [{ no: 77, wireType: WireType.LengthDelimited, data: new Uint8Array([0]) }];
+  const known = create(RaftMessageSchema, { term: 2n, body: { case: "heartbeat", value: { round: 1n } } });
+  const wire = create(RaftEnvelopeSchema, { from: "c1", to: "c2", messages: [newer, known, newer] });
+
+  const { messages, unknownKinds } = decodeEnvelopeBytes(toBinary(RaftEnvelopeSchema, wire));
+
+  assert.deepEqual(unknownKinds, [77, 77]);
+  assert.deepEqual(
+    messages.map(({ kind }) => kind),
+    ["heartbeat"],
+  );
 });
 
 test("an envelope without sender or receiver is refused", () => {

@@ -6,7 +6,7 @@ import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js
 import type { RaftEnvelope } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message } from "../../raft/message.js";
 import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
-import { decodeMessage } from "./decode-message.js";
+import { decodeMessage, unknownKind } from "./decode-message.js";
 import { encodeMessage } from "./encode-message.js";
 
 /** Messages of one member to another, in order. */
@@ -21,6 +21,12 @@ export type Envelope = {
   readonly messages: readonly Message[];
 };
 
+/** An envelope as it arrived. */
+export type Received = Envelope & {
+  /** Kinds of the messages that this version does not know, and left out. */
+  readonly unknownKinds: readonly number[];
+};
+
 /** Messages gather in frames of up to this size, so that none waits long behind another. */
 export const FRAME_BYTES = 4 * 1024 * 1024;
 /** Only a message with one large entry makes a larger frame. Those beyond this are refused by whoever receives them. */
@@ -32,13 +38,19 @@ export function encodeEnvelope(envelope: Envelope): MessageInitShape<typeof Raft
 }
 
 /** @throws ClusterduckError INVALID_ARGUMENT naming what does not fit. */
-export function decodeEnvelope(wire: RaftEnvelope | undefined): Envelope {
+export function decodeEnvelope(wire: RaftEnvelope | undefined): Received {
   if (wire === undefined) throw invalid("a frame without an envelope");
   const from = fromName(wire.from, "the sender's id");
   const to = fromName(wire.to, "the receiver's id");
   if (from === to) throw invalid(`"${from}" is both its sender and its receiver`);
-  const messages = wire.messages.map((message) => decodeMessage(message, from, to));
-  return { clusterId: wire.clusterId, incarnation: wire.incarnation, from, to, messages };
+  const unknownKinds: number[] = [];
+  const messages: Message[] = [];
+  for (const message of wire.messages) {
+    const unknown = unknownKind(message);
+    if (unknown === null) messages.push(decodeMessage(message, from, to));
+    else unknownKinds.push(unknown);
+  }
+  return { clusterId: wire.clusterId, incarnation: wire.incarnation, from, to, messages, unknownKinds };
 }
 
 /** As bytes, for those who carry envelopes without gRPC. */
@@ -47,7 +59,7 @@ export function encodeEnvelopeBytes(envelope: Envelope): Uint8Array {
 }
 
 /** @throws ClusterduckError INVALID_ARGUMENT naming what does not fit. */
-export function decodeEnvelopeBytes(bytes: Uint8Array): Envelope {
+export function decodeEnvelopeBytes(bytes: Uint8Array): Received {
   let wire: RaftEnvelope;
   try {
     wire = fromBinary(RaftEnvelopeSchema, bytes);

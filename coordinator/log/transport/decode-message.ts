@@ -31,6 +31,18 @@ const REFUSALS = {
 } as const;
 
 /**
+ * Of a message of a kind that this version does not know, the number of that kind; null for all others. Such a
+ * message is of a newer version, and worth no more than a lost one.
+ * @throws ClusterduckError INVALID_ARGUMENT for a message of no kind at all, which no version sends.
+ */
+export function unknownKind({ body, $unknown = [] }: WireMessage): number | null {
+  if (body.case !== undefined) return null;
+  const [field] = $unknown;
+  if (field === undefined) throw invalid("a message of no kind");
+  return field.no;
+}
+
+/**
  * What another member said. The core takes what comes out of here for granted, so everything that a member
  * of any version could get wrong is looked at.
  * @throws ClusterduckError INVALID_ARGUMENT naming what does not fit.
@@ -84,7 +96,7 @@ function decodeBody({ body }: WireMessage): MessageBody {
     case "proposeReply":
       return { kind, request: decodeRequest(body.value.request), outcome: decodeOutcome(body.value) };
     case undefined:
-      throw invalid("a message of a kind that this version does not know; start the newer version here too");
+      throw invalid("a message of no kind");
   }
 }
 

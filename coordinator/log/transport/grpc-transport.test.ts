@@ -1,10 +1,14 @@
+import { create } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../../../common/clock.js";
+import { createGrpcClient } from "../../../common/grpc/client.js";
 import { createGrpcServer } from "../../../common/grpc/server.js";
 import type { GrpcServer } from "../../../common/grpc/server.js";
 import { createLogger, silentLogger } from "../../../common/logger.js";
 import { systemRandom } from "../../../common/random.js";
+import { RaftMessageSchema, RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import { until } from "../../../test/support/until.js";
 import type { Entry } from "../../raft/entry.js";
 import type { Message, MessageOf } from "../../raft/message.js";
@@ -236,6 +240,31 @@ test("a snapshot that nobody takes is reported as not installed", async (context
   assert.equal(await sending, false);
 });
 
+test("what only newer versions say is left out, told once and counted, and the stream goes on", async (context) => {
+  const told: unknown[] = [];
+  const older = await join(context, "c1", { onWarning: (fields) => void told.push(fields) });
+  const newer = createGrpcClient(RaftService, older.server.address);
+  context.after(async () => newer.close());
+  const unknown = create(RaftMessageSchema, { term: 1n });
+  unknown.$unknown = [{ no: 77, wireType: WireType.LengthDelimited, data: new Uint8Array([0]) }];
+  const frames = async function* () {
+    for (let round = 0n; round < 3n; round++) {
+      const known = { term: 1n, body: { case: "heartbeatReply" as const, value: { round, commit: 0n } } };
+      yield { envelope: { clusterId: "t", from: "c2", to: "c1", messages: [unknown, known] } };
+    }
+    await until(() => older.messages.length === 3, "what is known has arrived");
+  };
+
+  for await (const _answer of newer.call.exchange(frames())) if (older.messages.length === 3) break;
+
+  assert.deepEqual(
+    older.messages.map((message) => message.kind === "heartbeatReply" && message.round),
+    [0, 1, 2],
+  );
+  assert.equal(told.length, 1);
+  assert.match(JSON.stringify(told), /"peer":"c2","kind":77/);
+});
+
 type Joined = {
   readonly transport: GrpcTransport;
   readonly server: GrpcServer;
@@ -251,7 +280,12 @@ type Context = { after(callback: () => Promise<void>): void };
 async function join(
   context: Context,
   id: string,
-  wish: { readonly clusterId?: string; readonly incarnation?: string; readonly port?: number } = {},
+  wish: {
+    readonly clusterId?: string;
+    readonly incarnation?: string;
+    readonly port?: number;
+    readonly onWarning?: (fields: unknown) => void;
+  } = {},
 ): Promise<Joined> {
   const transport = createGrpcTransport({
     memberId: id,
@@ -261,7 +295,10 @@ async function join(
     electionMs: 1_000,
     clock: systemClock,
     random: systemRandom,
-    logger: process.env["DEBUG"] === undefined ? silentLogger : createLogger({ program: id }),
+    logger: {
+      ...(process.env["DEBUG"] === undefined ? silentLogger : createLogger({ program: id })),
+      ...(wish.onWarning === undefined ? {} : { warn: (_event, fields) => wish.onWarning?.(fields) }),
+    },
   });
   const messages: Message[] = [];
   const unreachable: string[] = [];

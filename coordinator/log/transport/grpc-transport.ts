@@ -59,6 +59,8 @@ class Transport implements GrpcTransport {
   /** By peer, what ends the connection to one that is no member any more. */
   readonly #lingering = new Map<string, () => void>();
   readonly #closing = new Set<Promise<void>>();
+  /** By peer, how many messages of kinds that this version does not know, and which kinds. */
+  readonly #unknown = new Map<string, { count: number; readonly kinds: Set<number> }>();
   #handler: TransportHandler | null = null;
   #isRemoved: IsRemoved = () => false;
   #isClosed = false;
@@ -78,6 +80,7 @@ class Transport implements GrpcTransport {
       random,
       logger,
       onMessages: (messages) => this.#handler?.onMessages(messages),
+      onUnknown: (peer, kinds) => this.#leaveOut(peer, kinds),
       onUnreachable: (peer) => this.#handler?.onUnreachable(peer),
       onDisconnected: (peer) => this.#handler?.onDisconnected(peer),
     };
@@ -157,6 +160,7 @@ class Transport implements GrpcTransport {
         problem: connection?.problem ?? refused.get(id) ?? null,
         isRefused: connection?.isRefused === true || refused.has(id),
         droppedMessages: (connection?.dropped ?? 0) + (inbound?.dropped ?? 0),
+        unknownMessages: this.#unknown.get(id)?.count ?? 0,
       };
     });
   }
@@ -183,10 +187,10 @@ class Transport implements GrpcTransport {
     requests: AsyncIterable<ExchangeRequest>,
     context: CallContext,
   ): AsyncGenerator<MessageInitShape<typeof ExchangeResponseSchema>> {
-    const { own, onMessages } = this.#connecting;
+    const { own, onMessages, onUnknown } = this.#connecting;
     if (this.#handler === null) throw notReady(own.memberId);
     const isRemoved = (id: string): boolean => this.#isRemoved(id);
-    const accepting = InboundStream.accept(requests, { own, isRemoved, context, onMessages });
+    const accepting = InboundStream.accept(requests, { own, isRemoved, context, onMessages, onUnknown });
     const stream = await accepting.catch((thrown: unknown) => {
       if (thrown instanceof OtherIncarnation) this.#refused.note(thrown);
       throw thrown;
@@ -204,6 +208,19 @@ class Transport implements GrpcTransport {
         this.#inbound.delete(stream.peer);
         this.#handler?.onDisconnected(stream.peer);
       }
+    }
+  }
+
+  /** Tells of each kind once: a newer peer goes on to send what its version sends. */
+  #leaveOut(peer: string, kinds: readonly number[]): void {
+    const known = this.#unknown.get(peer) ?? { count: 0, kinds: new Set() };
+    this.#unknown.set(peer, known);
+    known.count += kinds.length;
+    for (const kind of kinds) {
+      if (known.kinds.has(kind)) continue;
+      known.kinds.add(kind);
+      const message = `Messages of kind ${kind} from coordinator "${peer}" are left out: only newer versions know them`;
+      this.#options.logger.warn("raft.message_unknown", { peer, kind, message });
     }
   }
 

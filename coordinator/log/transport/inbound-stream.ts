@@ -6,7 +6,7 @@ import type { Message } from "../../raft/message.js";
 import { admit, refuseRemoved } from "./admission.js";
 import type { IsRemoved, OwnName } from "./admission.js";
 import { decodeEnvelope, encodeEnvelope } from "./codec.js";
-import type { Envelope } from "./codec.js";
+import type { Received } from "./codec.js";
 import { SendQueue } from "./send-queue.js";
 
 type Response = MessageInitShape<typeof ExchangeResponseSchema>;
@@ -16,6 +16,8 @@ export type InboundOptions = {
   readonly isRemoved: IsRemoved;
   readonly context: CallContext;
   readonly onMessages: (messages: readonly Message[]) => void;
+  /** Messages of these kinds were left out, as this version does not know them. */
+  readonly onUnknown: (peer: string, kinds: readonly number[]) => void;
 };
 
 /**
@@ -34,12 +36,12 @@ export class InboundStream {
     peer: string,
     requests: AsyncIterator<ExchangeRequest>,
     options: InboundOptions,
-    first: Envelope,
+    first: Received,
   ) {
     this.peer = peer;
     this.#options = options;
     this.#requests = requests;
-    if (first.messages.length > 0) options.onMessages(first.messages);
+    this.#take(first);
   }
 
   /** Reads the first frame, which tells who it is. @throws ClusterduckError when it may not take part. */
@@ -87,17 +89,23 @@ export class InboundStream {
     if (this.#error !== null) throw this.#error;
   }
 
+  #take({ messages, unknownKinds }: Received): void {
+    const { onMessages, onUnknown } = this.#options;
+    if (messages.length > 0) onMessages(messages);
+    if (unknownKinds.length > 0) onUnknown(this.peer, unknownKinds);
+  }
+
   async #receive(): Promise<void> {
-    const { own, isRemoved, context, onMessages } = this.#options;
+    const { own, isRemoved, context } = this.#options;
     try {
       for (;;) {
         const next = await this.#requests.next();
         if (next.done === true || this.#ended.signal.aborted) break;
-        const { messages, ...sender } = decodeEnvelope(next.value.envelope);
-        admit(own, sender, context.identity);
-        if (sender.from !== this.peer) throw invalid(`"${sender.from}" on the stream of "${this.peer}"`);
+        const envelope = decodeEnvelope(next.value.envelope);
+        admit(own, envelope, context.identity);
+        if (envelope.from !== this.peer) throw invalid(`"${envelope.from}" on the stream of "${this.peer}"`);
         refuseRemoved(this.peer, isRemoved);
-        onMessages(messages);
+        this.#take(envelope);
       }
     } catch (thrown) {
       if (!context.signal.aborted) this.#error = thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -33,8 +33,14 @@ export class MemoryNetwork {
           .sort()
           .map((other) => {
             const isConnected = this.#isLinked(id, other);
-            const problem = isConnected ? null : "cut off";
-            return { id: other, isConnected, problem, isRefused: false, droppedMessages: 0 };
+            return {
+              id: other,
+              isConnected,
+              problem: isConnected ? null : "cut off",
+              isRefused: false,
+              droppedMessages: 0,
+              unknownMessages: 0,
+            };
           }),
       close: () => {
         this.#handlers.delete(id);

@@ -25,6 +25,8 @@ export type Connecting = {
   readonly random: Random;
   readonly logger: Logger;
   readonly onMessages: (messages: readonly Message[]) => void;
+  /** Messages of these kinds were left out, as this version does not know them. */
+  readonly onUnknown: (peer: string, kinds: readonly number[]) => void;
   readonly onUnreachable: (peer: string) => void;
   readonly onDisconnected: (peer: string) => void;
 };
@@ -141,19 +143,20 @@ export class PeerConnection {
 
   /** One stream, until it ends. Returns why it did. */
   async #exchange(): Promise<ClusterduckError> {
-    const { own, onMessages } = this.#connecting;
+    const { own, onMessages, onUnknown } = this.#connecting;
     const ended = new AbortController();
     const signal = AbortSignal.any([this.#abort.signal, ended.signal]);
     let client: GrpcClient<typeof RaftService> | null = null;
     try {
       client = this.#connect();
       for await (const { envelope } of client.call.exchange(this.#frames(signal), { signal })) {
-        const { messages, ...sender } = decodeEnvelope(envelope);
+        const { messages, unknownKinds, ...sender } = decodeEnvelope(envelope);
         // Who is there, the certificate has said when the connection was made.
         admit(own, sender, null);
         if (sender.from !== this.#peer.id) throw this.#wrongPeer(sender.from);
         this.#onConnected();
         if (messages.length > 0) onMessages(messages);
+        if (unknownKinds.length > 0) onUnknown(sender.from, unknownKinds);
       }
       return new ClusterduckError("UNREACHABLE", `The stream to ${this.#peer.address} was ended`);
     } catch (thrown) {

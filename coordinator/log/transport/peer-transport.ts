@@ -12,6 +12,8 @@ export type PeerLink = {
   readonly isRefused: boolean;
   /** Messages thrown away since the start, because the peer was away or slow. */
   readonly droppedMessages: number;
+  /** Messages of it left out since the start, because they are of kinds that only newer versions know. */
+  readonly unknownMessages: number;
 };
 
 /** What the network brings. None of these may throw, though a snapshot may be refused. */

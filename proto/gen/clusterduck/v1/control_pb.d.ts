@@ -101,6 +101,13 @@ export declare type GetStatusResponse = Message<"clusterduck.v1.GetStatusRespons
    * @generated from field: repeated clusterduck.v1.Coordinator coordinators = 14;
    */
   coordinators: Coordinator[];
+
+  /**
+   * What all coordinators of the tier know, and the log may hold; it only rises.
+   *
+   * @generated from field: uint32 feature_level = 15;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -174,6 +181,13 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
    * @generated from field: string problem = 10;
    */
   problem: string;
+
+  /**
+   * What its program knows; 0 for programs from before there were levels.
+   *
+   * @generated from field: uint32 feature_level = 11;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -504,6 +518,14 @@ export declare type AddNodeRequest = Message<"clusterduck.v1.AddNodeRequest"> & 
    * @generated from field: bool is_idempotent = 3;
    */
   isIdempotent: boolean;
+
+  /**
+   * Made by whoever asks, once for each change (a ULID, say): a repeat with the same id is answered as the first and
+   * changes nothing. Empty: the coordinator makes one.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -548,6 +570,13 @@ export declare type RemoveNodeRequest = Message<"clusterduck.v1.RemoveNodeReques
    * @generated from field: clusterduck.v1.NodeRef node = 1;
    */
   node?: NodeRef | undefined;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -599,6 +628,13 @@ export declare type SetNodeIntentRequest = Message<"clusterduck.v1.SetNodeIntent
    * @generated from field: double duration_ms = 4;
    */
   durationMs: number;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 5;
+   */
+  requestId: string;
 };
 
 /**
@@ -1117,6 +1153,13 @@ export declare type RemoveAgentRequest = Message<"clusterduck.v1.RemoveAgentRequ
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1535,6 +1578,13 @@ export declare type ListCoordinatorsResponse = Message<"clusterduck.v1.ListCoord
    * @generated from field: uint64 commit_index = 5;
    */
   commitIndex: bigint;
+
+  /**
+   * As in GetStatusResponse. From 1 on, repeats of a request are recognised by its id.
+   *
+   * @generated from field: uint32 feature_level = 6;
+   */
+  featureLevel: number;
 };
 
 /**
@@ -1560,6 +1610,13 @@ export declare type CreateJoinTokenRequest = Message<"clusterduck.v1.CreateJoinT
    * @generated from field: double valid_ms = 2;
    */
   validMs: number;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
 };
 
 /**
@@ -1703,6 +1760,13 @@ export declare type RevokeJoinTokenRequest = Message<"clusterduck.v1.RevokeJoinT
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1735,6 +1799,13 @@ export declare type RemoveCoordinatorRequest = Message<"clusterduck.v1.RemoveCoo
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -1890,6 +1961,13 @@ export declare type ApplyConfigRequest = Message<"clusterduck.v1.ApplyConfigRequ
    * @generated from field: optional uint64 if_revision = 3;
    */
   ifRevision?: bigint | undefined;
+
+  /**
+   * As in AddNodeRequest.
+   *
+   * @generated from field: string request_id = 4;
+   */
+  requestId: string;
 };
 
 /**
@@ -1916,6 +1994,13 @@ export declare type ApplyConfigResponse = Message<"clusterduck.v1.ApplyConfigRes
    * @generated from field: uint64 index = 3;
    */
   index: bigint;
+
+  /**
+   * An earlier attempt of this request has applied it: what it changed is not told again.
+   *
+   * @generated from field: bool is_repeated = 4;
+   */
+  isRepeated: boolean;
 };
 
 /**

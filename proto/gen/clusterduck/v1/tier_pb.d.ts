@@ -71,6 +71,13 @@ export declare type CoordinatorIdentity = Message<"clusterduck.v1.CoordinatorIde
    * @generated from field: string boot_id = 8;
    */
   bootId: string;
+
+  /**
+   * The highest feature level that its program knows; 0 for programs from before there were levels.
+   *
+   * @generated from field: uint32 feature_level = 9;
+   */
+  featureLevel: number;
 };
 
 /**
