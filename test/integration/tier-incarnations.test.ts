@@ -144,6 +144,10 @@ test("a member that comes back from an older copy of its directory is told of, w
     status.out,
     new RegExp(`warning: coordinator ${member.id}: .*denies what it has acknowledged`),
   );
+  // Some looks later it was told once.
+  await delay(1_200);
+  const times = leader.program().events.filter(({ event }) => event === "tier.member_problem").length;
+  assert.equal(times, 1);
 });
 
 test("a damaged log of a tier's member is not to be restored but replaced, says the one who looks; and a restore asks", async (t) => {

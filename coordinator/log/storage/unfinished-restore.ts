@@ -29,11 +29,11 @@ export async function endRestore(disk: Disk, directory: string): Promise<void> {
   await disk.syncDirectory(directory);
 }
 
-/** What an interrupted restore has noted of the log that it was about to replace; 0: there was none. */
+/** The term that an interrupted restore has noted of the log that it was about to replace; 0: none that can be read. */
 export async function unfinishedRestoreTerm(disk: Disk, directory: string): Promise<number> {
   if (!(await disk.list(directory)).includes(UNFINISHED_RESTORE)) return 0;
   const text = new TextDecoder().decode(await disk.read(join(directory, UNFINISHED_RESTORE)));
-  return (JSON.parse(text) as { readonly term: number }).term;
+  return Number(/^\{"term":(\d{1,15})\}\n$/.exec(text)?.[1] ?? 0);
 }
 
 /** @throws ClusterduckError LOG_CORRUPT when a restore was interrupted here. */
