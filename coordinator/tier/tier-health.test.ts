@@ -67,3 +67,24 @@ test("with enough of them there, no leader is a matter of moments", () => {
 
   assert.equal(message, "No leader in term 7: an election is under way, 2 of 3 voting coordinators answer");
 });
+
+test("who is refused by the others is not told to wait for an election that never comes", () => {
+  const problem = { message: 'Coordinator "c1" was removed from this tier', hint: "Stop it" };
+  const peers = [peer("c1", 0), { ...peer("c2", 40), problem }, { ...peer("c3", 60), problem }];
+  const members = healthOf({ selfId: "c1", leadership: nobody, peers, sinceMs: 5_000 });
+
+  assert.deepEqual(describeNoLeader(members, { term: 7, selfId: "c1", nowMs: NOW_MS }), {
+    message: 'No leader in term 7: not with c2, c3: Coordinator "c1" was removed from this tier',
+    hint: "Stop it",
+  });
+});
+
+test("one that refuses a member does not keep a majority of the others from an election", () => {
+  const problem = { message: "It is of another incarnation", hint: "Remove it" };
+  const peers = [peer("c1", 0), peer("c2", 40), { ...peer("c3", 60), problem }];
+  const members = healthOf({ selfId: "c1", leadership: nobody, peers, sinceMs: 5_000 });
+
+  const { message } = describeNoLeader(members, { term: 7, selfId: "c1", nowMs: NOW_MS });
+
+  assert.match(message, /an election is under way/);
+});

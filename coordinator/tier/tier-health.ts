@@ -83,6 +83,16 @@ export function describeNoLeader(
       hint: "Look at the tier's own view from another member: duckctl coordinators list",
     };
   }
+  const refusing = members.filter(({ problem }) => problem !== undefined);
+  const willing = members.filter(({ role, state, problem }) => {
+    return role === "voter" && state === "answers" && problem === undefined;
+  });
+  const [first] = refusing;
+  if (first?.problem !== undefined && willing.length < needed) {
+    const { message, hint } = first.problem;
+    const names = refusing.map(({ id }) => id).join(", ");
+    return { message: `No leader in term ${term}: not with ${names}: ${message}`, hint };
+  }
   if (answering >= needed) {
     return {
       message: `No leader in term ${term}: an election is under way, ${answering} of ${voters} voting coordinators answer`,
