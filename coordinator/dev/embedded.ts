@@ -7,7 +7,8 @@ import { ClusterduckError } from "../../common/errors.js";
 import { issueCommand } from "../../common/tls/words.js";
 import { ownAddress } from "../addresses.js";
 import { startCoordinator } from "../coordinator.js";
-import type { CoordinatorOptions, RunningCoordinator } from "../coordinator.js";
+import type { RunningCoordinator } from "../coordinator.js";
+import type { CoordinatorOptions } from "../options.js";
 import type { ConfigFile } from "../file-config.js";
 import { agentStartSettings } from "../restart-needed.js";
 

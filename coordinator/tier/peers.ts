@@ -12,7 +12,7 @@ export type TierCalls = ServiceClient<typeof TierService> &
 export class TierPeers {
   readonly #addressOf: (id: string) => string | null;
   readonly #tls: TlsSource | null;
-  /** Key: address. */
+  /** Key: address, with the id of who is to be there where that is known. */
   readonly #clients = new Map<string, { readonly calls: TierCalls; readonly close: () => void }>();
 
   /** `addressOf` tells where a member is reached by the others; null: not known. */
@@ -26,15 +26,24 @@ export class TierPeers {
     const address = this.#addressOf(id);
     if (address === null)
       throw new ClusterduckError("UNREACHABLE", `The address of coordinator "${id}" is not known`);
-    return this.at(address);
+    return this.#client(address, id);
   }
 
+  /** Whoever it is that answers there. */
   at(address: string): TierCalls {
-    const known = this.#clients.get(address);
+    return this.#client(address, null);
+  }
+
+  #client(address: string, member: string | null): TierCalls {
+    const key = member === null ? address : `${member}@${address}`;
+    const known = this.#clients.get(key);
     if (known !== undefined) return known.calls;
-    const client = createGrpcClient(TierService, address, { tls: this.#tls });
+    const client = createGrpcClient(TierService, address, {
+      tls: this.#tls,
+      ...(member === null ? {} : { member }),
+    });
     const calls = { ...client.call, serverFingerprint: () => client.serverFingerprint() };
-    this.#clients.set(address, { calls, close: () => client.close() });
+    this.#clients.set(key, { calls, close: () => client.close() });
     return calls;
   }
 

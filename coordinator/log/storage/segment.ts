@@ -125,7 +125,7 @@ export function readSegment(
   const records: LogRecord[] = [];
   for (const frame of frames) {
     try {
-      records.push(...decodeRecords(frame.body));
+      for (const record of decodeRecords(frame.body)) records.push(record);
     } catch (thrown) {
       throw unsupported(path, frame.offset, messageOf(thrown));
     }
