@@ -31,6 +31,18 @@ test("a cluster of which nothing is known waits for ever", () => {
   assert.equal(hasFirstRound(stateOf(open), "web", 10 * FIRST_ROUND_GRACE_MS), false);
 });
 
+test("a cluster without checks waits for nobody", () => {
+  const { config, ...state } = stateOf(open);
+  const { web } = config.value.clusters;
+  assert.ok(web !== undefined);
+  const clusters = { web: { ...web, checks: [] } };
+
+  assert.equal(
+    hasFirstRound({ ...state, config: { ...config, value: { ...config.value, clusters } } }, "web", 0),
+    true,
+  );
+});
+
 test("another cluster's verdicts do not count", () => {
   assert.equal(
     hasFirstRound(stateOf(open, nodeRecord("api", "10.0.0.9:80")), "web", FIRST_ROUND_GRACE_MS),

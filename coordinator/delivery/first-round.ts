@@ -17,16 +17,15 @@ export function hasFirstRound(state: StateView, cluster: string, waitedMs: numbe
     if (isJudged(node)) judged++;
     else open++;
   }
-  if (open === 0) return true;
-  if (waitedMs < FIRST_ROUND_GRACE_MS) return false;
-  return judged > 0 || hasNoChecks(state, cluster);
+  if (open === 0 || hasNoChecks(state, cluster)) return true;
+  return waitedMs >= FIRST_ROUND_GRACE_MS && judged > 0;
 }
 
 function isJudged(node: NodeRecord): boolean {
   return node.cutIndex > 0 || node.overlay !== null || node.state !== "unknown";
 }
 
-/** Nobody will ever judge these nodes: waiting for it would be waiting for ever. */
+/** Nobody will ever judge these nodes, so there is nothing to wait for. */
 function hasNoChecks(state: StateView, cluster: string): boolean {
   const { clusters } = state.config.value;
   return Object.hasOwn(clusters, cluster) && clusters[cluster]?.checks.length === 0;

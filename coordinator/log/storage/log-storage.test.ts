@@ -326,7 +326,9 @@ test("a restore that a crash interrupts, at any step, leaves the old log or the 
     const storage = await openOn(disk);
     await storage.append({ entries: [], hardState: { term: 9, vote: "c1", commit: 0 } });
     // More than one segment, and no snapshot: without its end the log would look whole.
-    for (let index = 1; index <= 40; index++) await storage.append({ entries: [entry(index)] });
+    for (const first of [1, 11, 21, 31]) {
+      await storage.append({ entries: Array.from({ length: 10 }, (_, at) => entry(first + at)) });
+    }
     await storage.close();
     await writeSnapshotFile(disk.attach(), "/backup.snap", BACKUP, new Uint8Array([30]));
     const crashed = new Promise<string>((resolve) => disk.crashAfter(operations, () => resolve("crashed")));
@@ -378,7 +380,7 @@ function restoreOn(disk: SimulatedDisk, path: string): ReturnType<typeof restore
   const where = { directory: "/log", snapshotPath: path, memberId: "c1" };
   // Two in one millisecond would want the same folder for what they replace.
   const clock = { ...systemClock, wallMs: () => ++wallMs };
-  return restoreSnapshot({ ...where, clock, disk: disk.attach() });
+  return restoreSnapshot({ ...where, clock, disk: disk.attach(), segmentBytes: SEGMENT_BYTES });
 }
 
 async function hardStateOn(disk: SimulatedDisk): Promise<HardState> {

@@ -13,7 +13,7 @@ import { recover } from "./recover.js";
 import type { Recovered } from "./recover.js";
 import { encodeRecord } from "./record.js";
 import type { LogRecord } from "./record.js";
-import { createSegment, segmentBytesFor } from "./segment.js";
+import { createSegment, SEGMENT_BYTES, segmentBytesFor } from "./segment.js";
 import type { NewSegment, Segment, SegmentName } from "./segment.js";
 import {
   headerMembers,
@@ -24,8 +24,6 @@ import {
   writeSnapshotFile,
 } from "./snapshot-file.js";
 
-/** A bit above a second of full load; a new segment of this size costs some 20 ms. */
-const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Left free for snapshots, which let old segments go, and for the operator. */
 const RESERVE_BYTES = 32 * 1024 * 1024;
 /** One entry may not be larger: it is held in memory, sent and written in one piece. */

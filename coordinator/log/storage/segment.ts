@@ -103,6 +103,9 @@ export async function createSegment(wish: NewSegment): Promise<Segment> {
   };
 }
 
+/** A bit above a second of full load; a new segment of this size costs some 20 ms. */
+export const SEGMENT_BYTES = 8 * 1024 * 1024;
+
 /** Size of a segment that must take a frame of `bodyBytes`, `usualBytes` at least. */
 export function segmentBytesFor(bodyBytes: number, usualBytes: number): number {
   return Math.max(usualBytes, Math.ceil((frameBytes(bodyBytes) + HEADER_ROOM_BYTES) / 4096) * 4096);

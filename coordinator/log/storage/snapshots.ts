@@ -7,7 +7,7 @@ import type { LogPosition } from "../replicated-log.js";
 import { realDisk } from "./disk.js";
 import type { Disk } from "./disk.js";
 import { readDirectory } from "./read-directory.js";
-import { parseSegmentFile, createSegment } from "./segment.js";
+import { createSegment, parseSegmentFile, SEGMENT_BYTES } from "./segment.js";
 import {
   headerMembers,
   parseSnapshotFile,
@@ -19,14 +19,13 @@ import type { SnapshotHeader } from "./snapshot-file.js";
 import { termBeyond } from "./term-beyond.js";
 import { beginRestore, endRestore, unfinishedRestoreTerm } from "./unfinished-restore.js";
 
-const SEGMENT_BYTES = 8 * 1024 * 1024;
-
 export type RestoreOptions = {
   readonly directory: string;
   readonly snapshotPath: string;
   readonly memberId: string;
   readonly clock: Clock;
   readonly disk?: Disk;
+  readonly segmentBytes?: number;
   /** Awaited when nothing stands in the way any more, before anything is replaced. */
   readonly beforeReplacing?: () => Promise<void>;
 };
@@ -70,7 +69,7 @@ export async function restoreSnapshot(
       hardState: { term: termBeyond(term), vote: null, commit: last.index },
       records: [{ kind: "base", position: last }],
       chain: 0,
-      bytes: SEGMENT_BYTES,
+      bytes: options.segmentBytes ?? SEGMENT_BYTES,
     });
     await segment.file.close();
     await endRestore(disk, directory);

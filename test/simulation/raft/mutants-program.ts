@@ -14,7 +14,6 @@ import type { Mutant, MutatedSource } from "./mutants.js";
 import type { Mode } from "./run.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-const CORE = "coordinator/raft";
 const SCENARIOS = ["elections.test.ts", "replication.test.ts", "members.test.ts"];
 const HUNT = "test/simulation/raft/hunt-program.ts";
 /** Whatever the simulation imports, and what says how to run it. */
@@ -73,7 +72,7 @@ async function inCopy<T>({ file, text }: MutatedSource, work: (folder: string) =
   try {
     for (const path of COPIED) cpSync(join(ROOT, path), join(folder, path), { recursive: true });
     symlinkSync(join(ROOT, "node_modules"), join(folder, "node_modules"));
-    writeFileSync(join(folder, CORE, file), text);
+    writeFileSync(join(folder, file), text);
     return await work(folder);
   } finally {
     rmSync(folder, { recursive: true, force: true });

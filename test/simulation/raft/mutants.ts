@@ -7,6 +7,11 @@ import type { Mode } from "./run.js";
  * A bug of some implementation, put into ours as a replacement of text. `from` must stand in one file
  * of coordinator/raft, once: where the core has changed, the mutant must be written anew.
  */
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const CORE = "coordinator/raft";
+/** The core shares it with those who speak of majorities. */
+const MAJORITY = "common/majority.ts";
+
 export type Mutant = {
   readonly name: string;
   readonly from: string;
@@ -15,15 +20,16 @@ export type Mutant = {
   readonly mode: Mode | "scenarios";
 };
 
-/** A source file of the core, with a mutant in it. */
+/** A source file of the core, by its path from the root, with a mutant in it. */
 export type MutatedSource = { readonly file: string; readonly text: string };
 
 /** Null when the text to replace is not there exactly once: the core has changed, and the mutant must too. */
 export function mutate({ from, to }: Mutant): MutatedSource | null {
-  const folder = fileURLToPath(new URL("../../../coordinator/raft", import.meta.url));
-  const sources = readdirSync(folder)
-    .filter((file) => file.endsWith(".ts"))
-    .map((file) => ({ file, text: readFileSync(join(folder, file), "utf8") }));
+  const core = readdirSync(join(ROOT, CORE)).filter((file) => file.endsWith(".ts"));
+  const sources = [...core.map((file) => join(CORE, file)), MAJORITY].map((file) => ({
+    file,
+    text: readFileSync(join(ROOT, file), "utf8"),
+  }));
   const [place, ...others] = sources.filter(({ text }) => text.includes(from));
   if (place === undefined || others.length > 0 || place.text.split(from).length !== 2) return null;
   return { file: place.file, text: place.text.replace(from, () => to) };
@@ -56,8 +62,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "tikv-9579: half of the voters pass for a quorum",
-    from: `return Math.floor(voterCount / 2) + 1;`,
-    to: `return Math.ceil(voterCount / 2);`,
+    from: `return Math.floor(voters / 2) + 1;`,
+    to: `return Math.ceil(voters / 2);`,
     mode: "safety",
   },
   {
