@@ -12,7 +12,7 @@ import { inspectSnapshot, restoreSnapshot } from "./log/storage/snapshots.js";
 import { verifyLog } from "./log/storage/verify.js";
 import type { LogReport } from "./log/storage/verify.js";
 import { listed } from "./state/state.js";
-import { beginIncarnation, readTierFile } from "./tier/tier-file.js";
+import { beginTierOf, readTierFile } from "./tier/tier-file.js";
 
 /** Commands for a coordinator that is stopped: look at its log, look at snapshots, begin again from one. */
 export function addMaintenanceCommands({ program, io, exit, withFile }: DaemonCommands): void {
@@ -51,14 +51,14 @@ export function addMaintenanceCommands({ program, io, exit, withFile }: DaemonCo
     )
     .action(async (file: string, flags: CommonFlags & { yes?: true }, command: Command) => {
       const { id, dataDir } = readFileConfig(configOf(command)).coordinator;
-      await inspectSnapshot(file);
+      const { clusterId } = await inspectSnapshot(file);
       await confirmRestore(id, dataDir, flags.yes === true);
       const { last, movedTo } = await restoreSnapshot({
         directory: dataDir,
         snapshotPath: file,
         memberId: id,
         clock: systemClock,
-        beforeReplacing: () => beginIncarnation(dataDir),
+        beforeReplacing: () => beginTierOf(clusterId, dataDir),
       });
       io.err(movedTo === null ? "" : `The old log is kept in ${movedTo}\n`);
       io.out(`Restored up to index ${last.index} (term ${last.term})\n`);

@@ -55,6 +55,18 @@ export async function beginIncarnation(directory: string): Promise<void> {
   if (file !== null) await writeTierFile(directory, { ...file, incarnation: newIncarnation() });
 }
 
+/**
+ * As `beginIncarnation`, for a directory that goes on with the tier of a snapshot, whichever it belonged to before.
+ * @param clusterId of the snapshot; empty: the state in it tells.
+ * @throws ClusterduckError as `beginIncarnation`.
+ */
+export async function beginTierOf(clusterId: string, directory: string): Promise<void> {
+  const file = await readTierFile(directory);
+  if (file === null) return;
+  const beginning = { clusterId, incarnation: newIncarnation(), founders: [], promised: null };
+  await writeTierFile(directory, { ...file, ...beginning });
+}
+
 /** Null: there is none. @throws ClusterduckError LOG_CORRUPT, VERSION_UNSUPPORTED, DISK_FAILED. */
 export async function readTierFile(directory: string): Promise<TierFile | null> {
   const path = join(directory, NAME);

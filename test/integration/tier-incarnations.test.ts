@@ -72,6 +72,25 @@ test("a snapshot restored on one member of a living tier takes nothing from the 
   assert.equal(nodes.out, "web/10.0.0.1:80\nweb/10.0.0.2:80\n");
 });
 
+test("a coordinator that had founded a tier of its own goes on with the snapshot of another", async (t) => {
+  const [lost, founded] = await Promise.all(
+    [1, 2].map(() => startCoordinatorTier(t, { yaml: YAML, size: 1 })),
+  );
+  assert.ok(lost !== undefined && founded !== undefined);
+  await Promise.all([lost.settled(), founded.settled()]);
+  assert.equal((await lost.duckctl("nodes", "add", "web", "10.0.0.7:80")).code, 0);
+  const file = join(lost.folder, "saved.snapshot");
+  assert.equal((await lost.duckctl("snapshot", "save", file)).code, 0);
+  const again = await stopped(founded.of("c1"));
+
+  const restored = command(t, again, "snapshot", "restore", file);
+  assert.equal(await restored.ended, 0, restored.text());
+  await again.start();
+
+  await eventually("it leads", async () => (await rowsOf(founded, "c1"))[0]?.role === "leader");
+  assert.match((await founded.duckctl("nodes", "list", "web", "-o", "name")).out, /web\/10\.0\.0\.7:80/);
+});
+
 test("members that come back after recover-quorum was done without them have no part in what it began", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML });
   await tier.settled();
