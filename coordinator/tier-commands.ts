@@ -16,8 +16,10 @@ import type { TlsSource } from "../common/tls/source.js";
 import { VERSION } from "../common/version.js";
 import { confirm } from "./confirm.js";
 import { realDisk } from "./log/storage/disk.js";
+import { readNewestMembers } from "./log/storage/newest-members.js";
 import { parseSegmentFile } from "./log/storage/segment.js";
 import { assertNoUnfinishedRestore } from "./log/storage/unfinished-restore.js";
+import { askMembers, assertNotRefuted } from "./tier/ask-members.js";
 import { foundTier } from "./tier/found-tier.js";
 import { raftAddressOf } from "./tier/open-log.js";
 import { assertOneTier, beginAgain, bestOf, readSurvivors } from "./tier/recover-quorum.js";
@@ -32,6 +34,7 @@ const TOKEN_VARIABLE = "DUCK_JOIN_TOKEN";
 /** A join token has some hundred. */
 const TOKEN_CHARS_MAX = 16 * 1024;
 
+type RecoverFlags = CommonFlags & { readonly yes?: true; readonly despiteAnswers?: true };
 type TokenFlags = { readonly token?: string; readonly tokenFile?: string };
 
 /** Commands that make a stopped coordinator a member of a tier. */
@@ -127,8 +130,12 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
   withFile(program.command("recover-quorum"))
     .argument("[directory...]", "data directories of the other survivors, or copies of them")
     .option("--yes", "do it without asking")
+    .option(
+      "--despite-answers",
+      "do it though the others are there, or removed this one: makes a second tier beside theirs",
+    )
     .description("a majority is lost for good: go on as a tier of one from the survivor that has the most")
-    .action(async (others: readonly string[], flags: CommonFlags & { yes?: true }, command: Command) => {
+    .action(async (others: readonly string[], flags: RecoverFlags, command: Command) => {
       const config = readFileConfig(configOf(command)).coordinator;
       const address = raftAddressOf(config);
       const survivors = await readSurvivors([config.dataDir, ...others]);
@@ -150,6 +157,7 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
           },
         );
       }
+      if (flags.despiteAnswers !== true) await assertLost(config, best);
       await confirm({
         answer: best.coordinatorId,
         stake:
@@ -170,6 +178,16 @@ function addRecoverCommand({ program, io, withFile }: DaemonCommands): void {
         `Start it, remove the data directories of ${names} so that they never come back as they were, and let new ones join: duckctl tokens create NEW_ID\n`,
       );
     });
+}
+
+/** @throws ClusterduckError CONFLICT when the members that the survivor's log names are not lost. */
+async function assertLost(config: CoordinatorConfig, survivor: Survivor): Promise<void> {
+  const members = (await readNewestMembers(survivor.directory)) ?? [];
+  const tls = await tlsOnce(config);
+  const { coordinatorId, clusterId, directory } = survivor;
+  const incarnation = (await readTierFile(directory))?.incarnation ?? "";
+  const own = { memberId: coordinatorId, clusterId, incarnation };
+  assertNotRefuted(coordinatorId, members, await askMembers({ own, members, tls }));
 }
 
 function describeSurvivors(survivors: readonly Survivor[]): string {
@@ -227,15 +245,7 @@ async function fresh(
       hint: "Start it as it is: with a raft transport it becomes the first of a tier, which others then join; or name an empty data_dir",
     });
   }
-  const tls =
-    config.tls === null
-      ? null
-      : await readTlsOnce({
-          config: config.tls,
-          expected: { role: "member", name: id },
-          clock: systemClock,
-          logger,
-        });
+  const tls = await tlsOnce(config);
   const passphrase = await TierPassphrase.open({
     passphrase: raft.passphrase,
     tls,
@@ -243,6 +253,12 @@ async function fresh(
     logger,
   });
   return { file: known ?? newTierFile(id), address: raftAddressOf(config), tls, passphrase };
+}
+
+async function tlsOnce({ tls, id }: CoordinatorConfig): Promise<TlsSource | null> {
+  if (tls === null) return null;
+  const logger = createLogger({ program: "duck-coordinator", level: "error" });
+  return readTlsOnce({ config: tls, expected: { role: "member", name: id }, clock: systemClock, logger });
 }
 
 function nothingToShow(id: string): ClusterduckError {

@@ -88,3 +88,13 @@ test("one that refuses a member does not keep a majority of the others from an e
 
   assert.match(message, /an election is under way/);
 });
+
+test("whose own log no longer names it is not told to begin again without those that it does not hear from", () => {
+  const peers = [peer("c1", 3_600_000), peer("c2", 3_600_000)];
+  const members = healthOf({ selfId: "c3", leadership: nobody, peers, sinceMs: 12_000 });
+
+  const { message, hint } = describeNoLeader(members, { term: 7, selfId: "c3", nowMs: NOW_MS });
+
+  assert.match(message, /"c3" is not among the members that its log names \(c1, c2\): it was removed/);
+  assert.doesNotMatch(message + hint, /recover-quorum/);
+});

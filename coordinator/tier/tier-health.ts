@@ -93,6 +93,13 @@ export function describeNoLeader(
     const names = refusing.map(({ id }) => id).join(", ");
     return { message: `No leader in term ${term}: not with ${names}: ${message}`, hint };
   }
+  if (!members.some(({ isSelf }) => isSelf)) {
+    const names = members.map(({ id }) => id).join(", ");
+    return {
+      message: `No leader in term ${term}: Coordinator "${selfId}" is not among the members that its log names (${names}): it was removed from this tier, or was just let in and has yet to hear of it`,
+      hint: `Ask another one: duckctl coordinators list; where ${selfId} is not there, stop it; or give it another id and an empty data directory, and let it join: duckctl tokens create NEW_ID`,
+    };
+  }
   if (answering >= needed) {
     return {
       message: `No leader in term ${term}: an election is under way, ${answering} of ${voters} voting coordinators answer`,

@@ -113,6 +113,48 @@ test("where it is asked for, a dead coordinator goes when another has taken its 
   );
 });
 
+test("who was removed is told so whether it ran, was stopped or was off, and begins no second tier while the others live", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML, size: 5 });
+  await tier.settled();
+  const [running, stopped, off] = [tier.of("c3"), tier.of("c4"), tier.of("c5")];
+  const early = tier.of("c1");
+  early.program().signal("SIGTERM");
+  await early.program().ended;
+  const premature = command(t, early, "recover-quorum", "--yes");
+  assert.notEqual(await premature.ended, 0);
+  assert.match(
+    premature.text(),
+    /Cannot begin again from "c1": c2 .* and c5 .* answer.*Nothing is lost: start "c1" again/s,
+  );
+  await early.start();
+
+  const remove = (id: string) =>
+    eventually(`${id} is removed`, async () => {
+      return (await tier.ask("c1", "coordinators", "remove", id, "--yes")).code === 0;
+    });
+  await remove(running.id);
+  await eventually("c3 is told", () => toldRemoved(tier, running.id));
+  stopped.program().signal("SIGSTOP");
+  await remove(stopped.id);
+  stopped.program().signal("SIGCONT");
+  await eventually("c4 is told", () => toldRemoved(tier, stopped.id));
+  await off.program().kill();
+  await remove(off.id);
+  await off.start();
+  await eventually("c5 is told", () => toldRemoved(tier, off.id));
+
+  for (const member of [running, stopped, off]) {
+    member.program().signal("SIGTERM");
+    await member.program().ended;
+    const recovered = command(t, member, "recover-quorum", "--yes");
+    assert.equal(await recovered.ended, await premature.ended, recovered.text());
+    assert.match(recovered.text(), /c1 .* and c2 .* say that it was removed from the tier/);
+    assert.match(recovered.text(), /duckctl tokens create NEW_ID/);
+  }
+  const meant = command(t, running, "recover-quorum", "--yes", "--despite-answers");
+  assert.equal(await meant.ended, 0, meant.text());
+});
+
 test("several that join at the same moment are all let in", async (t) => {
   const tier = await startCoordinatorTier(t, { yaml: YAML, size: 1 });
   await tier.settled();
@@ -414,6 +456,13 @@ function command(
   const run = runProgram("duck-coordinator", [...args, "-c", member.file]);
   atEnd(t, () => run.kill());
   return run;
+}
+
+async function toldRemoved(tier: CoordinatorTier, id: string): Promise<boolean> {
+  const { out } = await tier.ask(id, "status");
+  if (!/no leader.*not with .*Coordinator "c\d" was removed from this tier/s.test(out)) return false;
+  assert.doesNotMatch(out, /recover-quorum/);
+  return true;
 }
 
 async function clusterIdOf({ folder }: TierProcess): Promise<string> {

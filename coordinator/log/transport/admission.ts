@@ -82,6 +82,8 @@ export function admit(own: OwnName, sender: Sender, identity: PeerIdentity | nul
   }
 }
 
+const REMOVED = "was removed from this tier";
+
 /**
  * A certificate outlives its holder's membership. Raft itself has to believe a leader that it does not know, which
  * one that was removed could claim to be.
@@ -89,9 +91,14 @@ export function admit(own: OwnName, sender: Sender, identity: PeerIdentity | nul
  */
 export function refuseRemoved(id: string, isRemoved: IsRemoved): void {
   if (!isRemoved(id)) return;
-  throw new ClusterduckError("PERMISSION_DENIED", `Coordinator "${id}" was removed from this tier`, {
+  throw new ClusterduckError("PERMISSION_DENIED", `Coordinator "${id}" ${REMOVED}`, {
     hint: "Stop it; or give it another id and an empty data directory, and let it join: duckctl tokens create NEW_ID",
   });
+}
+
+/** Whether a member that was asked has refused because the one who asked was removed. */
+export function saysRemoved({ code, message }: ClusterduckError): boolean {
+  return code === "PERMISSION_DENIED" && message.endsWith(REMOVED);
 }
 
 type Beginning = Pick<OwnName, "clusterId" | "incarnation">;

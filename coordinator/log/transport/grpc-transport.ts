@@ -229,6 +229,8 @@ class Transport implements GrpcTransport {
     const cancel = this.#options.clock.after(LINGER_MS, () => {
       this.#lingering.delete(id);
       this.#drop(id, connection);
+      // Whoever knows that it votes no more sends nothing that could be refused.
+      this.#inbound.get(id)?.endIfRemoved();
     });
     this.#lingering.set(id, cancel);
   }

@@ -72,6 +72,16 @@ export class InboundStream {
     this.#ended.abort();
   }
 
+  /** Ends it with the words for one that was removed, also where it has nothing to say. Does nothing for others. */
+  endIfRemoved(): void {
+    try {
+      refuseRemoved(this.peer, this.#options.isRemoved);
+    } catch (thrown) {
+      this.#error = thrown instanceof Error ? thrown : new Error(String(thrown));
+      this.#ended.abort();
+    }
+  }
+
   /** @throws ClusterduckError for what the peer sends and should not. */
   async *answers(): AsyncGenerator<Response> {
     const { own, context } = this.#options;
