@@ -26,6 +26,7 @@ function bench(answers: readonly (ClusterduckError | "done")[], changes: Partial
       turns.questions++;
       return true;
     },
+    hasLeader: async () => true,
     options: { timeoutMs: 5_000 },
     ...changes,
   };
@@ -50,14 +51,61 @@ test("an election that lasts is waited for, as nothing has happened yet", async 
   assert.equal(turns.questions, 0);
 });
 
-test("where no server is there, or a majority is away, that is said at once", async () => {
+test("where no server is there, or none has a majority, that is said at once", async () => {
   const nobody = bench([REFUSED(), REFUSED(), REFUSED()]);
   await assert.rejects(nobody.answer(), { code: "UNREACHABLE", message: /ECONNREFUSED/ });
   assert.equal(nobody.ids.length, 3);
 
-  const lost = bench([NO_QUORUM()]);
+  const alone = bench([NO_QUORUM(), REFUSED(), REFUSED()]);
+  await assert.rejects(alone.answer(), { code: "UNREACHABLE", message: "No leader" });
+  assert.equal(alone.ids.length, 3);
+
+  const lost = bench([NO_QUORUM()], { hasLeader: async () => false });
   await assert.rejects(lost.answer(), { code: "UNREACHABLE", message: "No leader" });
   assert.equal(lost.ids.length, 1);
+});
+
+test("a server that is cut off, or was removed, is passed over", async () => {
+  const removed = new ClusterduckError("NOT_LEADER", "c1 was removed", { hint: "Ask another" });
+  for (const first of [NO_QUORUM(), removed]) {
+    const { ids, turns, answer } = bench([first, "done"], { servers: 2 });
+    assert.equal(await answer(), "done");
+    assert.deepEqual([ids.length, turns.count, turns.questions], [2, 1, 0]);
+  }
+  // Without a request id as well: nothing has happened.
+  const { ids, answer } = bench([NO_QUORUM(), "done"], { servers: 2, hasRequestId: false });
+  assert.equal(await answer(), "done");
+  assert.deepEqual(ids, [undefined, undefined]);
+});
+
+test("after an election that fails, nobody is asked to make it who knows no leader", async () => {
+  const electing = new ClusterduckError("NOT_LEADER", "An election is under way", { hint: "Ask again" });
+  let looked = 0;
+  const { ids, turns, answer } = bench([electing, "done"], { hasLeader: async () => ++looked > 4 });
+  assert.equal(await answer(), "done");
+  assert.deepEqual([ids.length, turns.count], [2, 5]);
+
+  const never = bench([electing], {
+    hasLeader: async () => {
+      throw new ClusterduckError("TIMED_OUT", "No answer from s in time");
+    },
+    options: { timeoutMs: 700 },
+  });
+  await assert.rejects(never.answer(), { code: "NOT_LEADER" });
+  assert.equal(never.ids.length, 1);
+});
+
+test("a change that is not answered in time may have happened, unless nobody has got it", async () => {
+  const late = () => new ClusterduckError("TIMED_OUT", "No answer from s in time");
+  const { answer } = bench([late()], { options: { timeoutMs: 100 } });
+  await assert.rejects(answer(), {
+    code: "OUTCOME_UNKNOWN",
+    message: "No answer from s in time to this change: it may or may not have happened",
+    hint: /duckctl events/,
+  });
+
+  const unsent = new ClusterduckError("TIMED_OUT", "No answer from s: no connection in time");
+  await assert.rejects(bench([unsent], { options: { timeoutMs: 100 } }).answer(), { code: "TIMED_OUT" });
 });
 
 test("a tier that would not recognise it is not asked twice", async () => {
@@ -71,7 +119,8 @@ test("a tier that would not recognise it is not asked twice", async () => {
 test("a repeat's answer counts, and where there is none in time the outcome is called unknown", async () => {
   const conflict = new ClusterduckError("CONFLICT", "It is there already");
   await assert.rejects(bench([BROKEN(), conflict]).answer(), { code: "CONFLICT" });
-  await assert.rejects(bench([BROKEN(), NO_QUORUM()]).answer(), { code: "OUTCOME_UNKNOWN" });
+  const left = bench([BROKEN(), NO_QUORUM()], { hasLeader: async () => false, options: { timeoutMs: 700 } });
+  await assert.rejects(left.answer(), { code: "OUTCOME_UNKNOWN" });
 
   const never = bench(Array.from({ length: 100 }, BROKEN), { options: { timeoutMs: 700 } });
   await assert.rejects(never.answer(), { code: "OUTCOME_UNKNOWN" });

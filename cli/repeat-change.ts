@@ -7,7 +7,7 @@ import { pause } from "./reconnect.js";
 
 /** Between two rounds of the servers: an election takes a second or two. Milliseconds. */
 const PAUSE_MS = 200;
-/** For the question whether repeating is safe, milliseconds. */
+/** For a question about the next server, milliseconds. */
 const QUESTION_MS = 2_000;
 
 export type Change = {
@@ -23,13 +23,18 @@ export type Change = {
   readonly next: () => void;
   /** Whether the tier of the server whose turn it is recognises a change that it has made already. */
   readonly knowsRequests: (options: CallOptions) => Promise<boolean>;
+  /** Whether the server whose turn it is knows somebody who leads; asked once another one did not. */
+  readonly hasLeader: (options: CallOptions) => Promise<boolean>;
   readonly options: CallOptions | undefined;
 };
 
 /**
  * Makes a change, again and again until its outcome is known, within the call's time. All attempts have one id, by
  * which the tier makes it once and answers it every time; where it would not, a lost answer is an error at once.
- * @throws ClusterduckError OUTCOME_UNKNOWN; UNREACHABLE when no server is there; and what the servers answer.
+ * A server without a leader has changed nothing: the next one is asked, unless it knows none either, for waiting
+ * there would use up the time and leave the outcome open.
+ * @throws ClusterduckError OUTCOME_UNKNOWN; UNREACHABLE when no server is there, or none has a leader; and what the
+ *   servers answer.
  */
 export async function repeatChange(change: Change): Promise<unknown> {
   const { attempt, hasRequestId, servers, next, options = {} } = change;
@@ -40,27 +45,39 @@ export async function repeatChange(change: Change): Promise<unknown> {
   const request = hasRequestId ? { requestId: ulid() } : {};
   /** The first attempt that may have changed something. */
   let lost: ClusterduckError | null = null;
+  /** The newest answer that nobody leads there. */
+  let leaderless: ClusterduckError | null = null;
   let isKnown = false;
-  /** Servers in a row that were not there. */
+  /** Servers in a row that were not there, or lack a majority. */
   let absent = 0;
   for (let tried = 1; ; tried++) {
+    let thrown: unknown = leaderless;
+    /** It may have happened, and may not be done again. */
+    let isFinal = false;
     try {
-      if (lost !== null && hasRequestId && !isKnown) isKnown = await isRecognised(change);
-      if (lost === null || isKnown) return await attempt(request, left());
-    } catch (thrown) {
-      if (!(thrown instanceof ClusterduckError) || signal.aborted) throw thrown;
-      const isPassing = mayBeDone(thrown) || isUnsent(thrown) || thrown.code === "NOT_LEADER";
-      if (mayBeDone(thrown)) lost ??= thrown;
-      absent = isUnsent(thrown) ? absent + 1 : 0;
-      const isNobodyThere = lost === null && absent >= servers;
-      const isOver = performance.now() + PAUSE_MS >= deadlineMs;
-      if (!isPassing || isNobodyThere || isOver)
-        throw lost === null || isAnswer(thrown) ? thrown : unknown(lost);
-      next();
-      if (tried % servers === 0) await pause(PAUSE_MS, signal);
-      continue;
+      if (lost !== null && !isKnown) {
+        isKnown = hasRequestId && (await isRecognised(change));
+        isFinal = !isKnown;
+      }
+      if (isFinal) thrown = lost;
+      else if (leaderless === null || (await isLed(change, left()))) return await attempt(request, left());
+    } catch (error) {
+      thrown = error;
     }
-    throw unknown(lost);
+    if (!(thrown instanceof ClusterduckError) || signal.aborted) throw thrown;
+    const isWithoutLeader = saysNoLeader(thrown);
+    if (mayBeDone(thrown)) lost ??= thrown;
+    if (isWithoutLeader) leaderless = thrown;
+    absent = isUnsent(thrown) || (isWithoutLeader && thrown.code === "UNREACHABLE") ? absent + 1 : 0;
+    const isPassing = mayBeDone(thrown) || isUnsent(thrown) || isWithoutLeader;
+    const isNobodyThere = lost === null && absent >= servers;
+    const isOver = performance.now() + PAUSE_MS >= deadlineMs;
+    if (!isPassing || isFinal || isNobodyThere || isOver) {
+      if (isAnswer(thrown)) throw thrown;
+      throw lost === null ? (leaderless ?? thrown) : unknown(lost);
+    }
+    next();
+    if (tried % servers === 0) await pause(PAUSE_MS, signal);
   }
 }
 
@@ -73,10 +90,30 @@ async function isRecognised({ knowsRequests, options }: Change): Promise<boolean
   }
 }
 
-/** The connection broke, or the coordinator said itself that it does not know. With a hint, an error is an answer. */
+/** What cannot be asked counts as without: nothing has been changed there. */
+async function isLed({ hasLeader }: Change, options: CallOptions): Promise<boolean> {
+  try {
+    const { timeoutMs = QUESTION_MS } = options;
+    return await hasLeader({ ...options, timeoutMs: Math.min(QUESTION_MS, timeoutMs) });
+  } catch (thrown) {
+    if (thrown instanceof ClusterduckError) return false;
+    throw thrown;
+  }
+}
+
+/**
+ * The connection broke, there was no answer in time, or the coordinator said itself that it does not know. With a
+ * hint, UNREACHABLE is an answer.
+ */
 function mayBeDone(thrown: ClusterduckError): boolean {
   if (thrown.code === "OUTCOME_UNKNOWN" || thrown.code === "STOPPING") return true;
-  return thrown.code === "UNREACHABLE" && thrown.hint === undefined && !isUnsent(thrown);
+  if (isUnsent(thrown)) return false;
+  return thrown.code === "TIMED_OUT" || (thrown.code === "UNREACHABLE" && thrown.hint === undefined);
+}
+
+/** Nothing has happened: a coordinator that does not know whether something has says OUTCOME_UNKNOWN. */
+function saysNoLeader({ code, hint }: ClusterduckError): boolean {
+  return code === "NOT_LEADER" || (code === "UNREACHABLE" && hint !== undefined);
 }
 
 /** Of the tier, to the change; others say only that there was none. */
@@ -86,9 +123,12 @@ function isAnswer({ code }: ClusterduckError): boolean {
 
 function unknown(lost: ClusterduckError): ClusterduckError {
   if (lost.code === "OUTCOME_UNKNOWN") return lost;
-  return new ClusterduckError(
-    "OUTCOME_UNKNOWN",
-    `The coordinator went away in the middle of this change (${messageOf(lost)}): it may or may not have happened`,
-    { cause: lost, hint: "Look how things stand before you repeat it" },
-  );
+  const what =
+    lost.code === "TIMED_OUT"
+      ? `${messageOf(lost)} to this change`
+      : `The coordinator went away in the middle of this change (${messageOf(lost)})`;
+  return new ClusterduckError("OUTCOME_UNKNOWN", `${what}: it may or may not have happened`, {
+    cause: lost,
+    hint: "Look how things stand before you repeat it: `duckctl status`, `duckctl events`; what is under way may still happen",
+  });
 }

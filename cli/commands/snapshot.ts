@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import writeFileAtomic from "write-file-atomic";
 
 import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { irregularFile } from "../../common/irregular-file.js";
 import { printData } from "../output/print.js";
 import { inSession } from "./command.js";
 import type { CommandContext } from "./command.js";
@@ -21,6 +22,7 @@ export function addSnapshotCommands(program: Command, context: CommandContext): 
         const chunks: Uint8Array[] = [];
         for await (const { chunk } of session.control.saveSnapshot({}, session.call)) chunks.push(chunk);
         const data = Buffer.concat(chunks);
+        await assertWritablePlace(file);
         try {
           await writeFileAtomic(file, data, { mode: 0o600 });
         } catch (thrown) {
@@ -50,11 +52,28 @@ async function assertWritablePlace(file: string): Promise<void> {
       hint: `name a file in it, such as ${file.replace(/\/+$/, "")}/tier.snapshot`,
     });
   }
+  const irregular = irregularAt(file);
+  if (irregular !== null) {
+    throw new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Cannot write "${file}": it is ${irregular}, which a snapshot would replace`,
+      { hint: "name a new file, or a regular one" },
+    );
+  }
   const folder = dirname(file);
   if (!(await isFolder(folder))) {
     throw new ClusterduckError(
       "INVALID_ARGUMENT",
       `Cannot write "${file}": there is no directory "${folder}"`,
     );
+  }
+}
+
+/** Null also where it cannot be looked at: writing will say why. */
+function irregularAt(file: string): string | null {
+  try {
+    return irregularFile(file);
+  } catch {
+    return null;
   }
 }

@@ -1,6 +1,7 @@
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { ClusterduckError, messageOf } from "../errors.js";
+import { irregularFile } from "../irregular-file.js";
 import { identify, isRunning } from "./processes.js";
 import type { ProcessId } from "./processes.js";
 
@@ -22,6 +23,7 @@ export function claimPidFile(path: string, program: string, pid: number = proces
   const own = identify(pid);
   if (own === null)
     throw new ClusterduckError("NOT_RUNNING", `Cannot write pid file "${path}": no process ${pid}`);
+  assertRegular(path);
   const draft = `${path}.${process.pid}.new`;
   try {
     mkdirSync(dirname(path), { recursive: true });
@@ -56,6 +58,20 @@ export function readPidFile(path: string): ProcessId | null {
   const known = { pid: Number(pid), start: start ?? "", boot: boot ?? "" };
   // A bare pid, written by other hands: all we can ask is whether there is such a process.
   return start === undefined ? (identify(known.pid) ?? known) : known;
+}
+
+/** Also so that nobody waits for what comes out of a pipe. */
+function assertRegular(path: string): void {
+  let irregular: string | null = null;
+  try {
+    irregular = irregularFile(path);
+  } catch {
+    // Writing it will say why.
+  }
+  if (irregular === null) return;
+  throw new ClusterduckError("DISK_FAILED", `Cannot write pid file "${path}": it is ${irregular}`, {
+    hint: "choose a pid_file that is a regular file, or none yet",
+  });
 }
 
 function claim(path: string, draft: string, program: string): void {

@@ -2,6 +2,7 @@ import { Metadata, status } from "@grpc/grpc-js";
 import type { StatusObject } from "@grpc/grpc-js";
 import type { ErrorCode } from "../errors.js";
 import { ClusterduckError } from "../errors.js";
+import { NO_CONNECTION_IN_TIME } from "./unsent.js";
 
 const STATUS_OF: Readonly<Record<ErrorCode, status>> = {
   CONFIG_INVALID: status.INVALID_ARGUMENT,
@@ -77,7 +78,13 @@ function translate(thrown: Status, address: string): ClusterduckError {
         options,
       );
     case status.DEADLINE_EXCEEDED:
-      return new ClusterduckError("TIMED_OUT", `No answer from ${address} in time`, options);
+      return new ClusterduckError(
+        "TIMED_OUT",
+        NEVER_PICKED.test(thrown.details)
+          ? `No answer from ${address}: ${NO_CONNECTION_IN_TIME}`
+          : `No answer from ${address} in time`,
+        options,
+      );
     case status.CANCELLED:
       return new ClusterduckError("STOPPING", `The call to ${address} was cancelled`, options);
     case status.UNIMPLEMENTED:
@@ -108,6 +115,9 @@ function translate(thrown: Status, address: string): ClusterduckError {
 function lastError(details: string): string {
   return /Last error: (?:Error: )?(.+?)\.? Resolution note/.exec(details)?.[1] ?? details;
 }
+
+/** How grpc-js says that a call was over before a connection had been found for it. */
+const NEVER_PICKED = /Waiting for LB pick/;
 
 type Status = { readonly code: status; readonly details: string; readonly metadata?: Metadata };
 
