@@ -68,6 +68,9 @@ export async function serve(parts: ServeParts, closers: Closers): Promise<Served
         ...leaderCalls({ log, peers, clock, watch }),
         id: config.id,
         knowsRequests: () => allows(replica.state, "requestIds"),
+        closeRequest: async (requestId) => {
+          await replica.propose({ type: "closeRequest" }, `coordinator:${config.id}`, requestId);
+        },
       }),
     ],
     tls,

@@ -111,7 +111,10 @@ export function nodeMethods(context: ControlContext): NodeMethods {
 type Changed = { readonly index: number; readonly node: NodeRecord };
 
 function recalled({ replica }: ControlContext, ref: NodeRef, first: RequestRecord): Changed {
-  return { index: first.index, node: first.node ?? requireNode(replica.state, ref) };
+  const { index, node } = first;
+  const now = replica.state.nodes.get(nodeKey(ref));
+  if (node === undefined) return { index, node: requireNode(replica.state, ref) };
+  return { index, node: { ...node, attributes: now?.attributes ?? {} } };
 }
 
 /** Commits a change of a node, and tells what it made of the node: by now others may have changed or removed it. */
@@ -131,8 +134,11 @@ async function proposeOf(
   });
   try {
     const index = await proposeFor(context, asker, command);
-    const { node } = replica.state.requests.get(asker.requestId) ?? {};
-    return { index, node: node ?? made.get(index) ?? requireNode(replica.state, command.node) };
+    const node = made.get(index);
+    if (node !== undefined) return { index, node };
+    const first = replica.state.requests.get(asker.requestId);
+    if (first !== undefined) return recalled(context, command.node, first);
+    return { index, node: requireNode(replica.state, command.node) };
   } finally {
     unsubscribe();
   }

@@ -35,6 +35,7 @@ export function clustersTouched(applied: AppliedEntry): ReadonlySet<string> | "a
     case "setJoinSecret":
     case "addJoinToken":
     case "revokeJoinToken":
+    case "closeRequest":
     case "raiseFeatureLevel":
       break;
   }

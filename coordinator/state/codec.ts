@@ -23,6 +23,7 @@ const KNOWN = {
   setJoinSecret: true,
   addJoinToken: true,
   revokeJoinToken: true,
+  closeRequest: true,
   raiseFeatureLevel: true,
 } satisfies Record<Command["type"], true>;
 

@@ -87,6 +87,11 @@ export type Command =
     }
   /** It works no more, if it still did. */
   | { readonly type: "revokeJoinToken"; readonly tokenId: string }
+  /**
+   * Changes nothing, but takes the id of the request that it carries: an attempt of that request which is still under
+   * way somewhere comes too late then.
+   */
+  | { readonly type: "closeRequest" }
   /** All members know this level by now. */
   | {
       readonly type: "raiseFeatureLevel";

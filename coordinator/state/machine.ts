@@ -149,6 +149,8 @@ function execute(context: Context, command: Command): CommandResult {
       return addJoinToken(context, command);
     case "revokeJoinToken":
       return revokeJoinToken(context, command);
+    case "closeRequest":
+      return ACCEPTED;
     case "raiseFeatureLevel":
       return raiseFeatureLevel(context, command);
     default:

@@ -52,7 +52,7 @@ export type RequestRecord = {
   readonly atMs: number;
   readonly type: Command["type"];
   readonly result: CommandResult;
-  /** What it made of the node that it was about; absent where it was about none, or was refused. */
+  /** What it made of the node that it was about, without attributes; absent where it was about none, or was refused. */
   readonly node?: NodeRecord;
 };
 

@@ -24,6 +24,17 @@ test("an answer is remembered with what was made of the node, also after the nod
   assert.equal(machine.view.nodes.size, 0);
 });
 
+test("attributes are not kept with every answer: thousands of them would fill memory and snapshots", () => {
+  const { machine, propose } = tier();
+  const attributes = { note: "x".repeat(10_000) };
+  for (let at = 0; at < 20; at++) {
+    propose({ ...add, attributes }, `add-${at}`);
+    propose(remove, `remove-${at}`);
+  }
+
+  assert.ok(machine.snapshot().length < 30_000, `${machine.snapshot().length} bytes`);
+});
+
 test("a refusal is an answer, too: what was refused once is not done by asking again", () => {
   const { machine, propose } = tier();
   const refusal = propose(remove, "r1").result;
@@ -44,6 +55,19 @@ test("one id for two changes is refused in words, and the first keeps its answer
     message: `Request id "r1" belongs to another change (addNode at index ${position.index}): every change needs its own`,
   });
   assert.equal(propose(add, "r1").result.isAccepted, true);
+});
+
+test("a request that is closed before it was made comes too late; one that was made keeps its answer", () => {
+  const { machine, propose } = tier();
+  propose(add);
+  propose({ type: "closeRequest" }, "r1");
+
+  assert.match(JSON.stringify(propose(remove, "r1").result), /"CONFLICT".*was refused already/);
+  assert.equal(machine.view.nodes.size, 1);
+
+  propose(remove, "r2");
+  propose({ type: "closeRequest" }, "r2");
+  assert.equal(propose(remove, "r2").result.isAccepted, true);
 });
 
 test("answers are kept for their time by the log's stamps, and no longer", () => {

@@ -14,6 +14,8 @@ export function answerOfRepeat(
   const known = requests.get(requestId);
   if (known === undefined) return null;
   if (known.type === type) return known.result;
+  if (known.type === "closeRequest")
+    return refused("CONFLICT", "Nothing was changed: this request was refused already, and has come again");
   return refused(
     "CONFLICT",
     `Request id "${requestId}" belongs to another change (${known.type} at index ${known.index}): every change needs its own`,
@@ -30,7 +32,8 @@ export function rememberRequest(
   const isOfNode = command.type === "addNode" || command.type === "setOverlay";
   const node = isOfNode && result.isAccepted ? nodes.get(nodeKey(command.node)) : undefined;
   const record: RequestRecord = { index, atMs, type: command.type, result };
-  requests.set(requestId, node === undefined ? record : { ...record, node });
+  // Attributes may be long, and there may be thousands of requests: they stay with the node alone.
+  requests.set(requestId, node === undefined ? record : { ...record, node: { ...node, attributes: {} } });
   for (const [id, oldest] of requests) {
     if (requests.size <= MAX_REQUESTS && oldest.atMs + REQUESTS_KEPT_MS > atMs) break;
     requests.delete(id);

@@ -10,7 +10,7 @@ import type { ReplicatedLog } from "../log/replicated-log.js";
 import { assertIsMember } from "./peer-name.js";
 import type { TierCalls } from "./peers.js";
 import { withLeader } from "./with-leader.js";
-import type { LeaderCallOptions } from "./with-leader.js";
+import type { End, LeaderCallOptions } from "./with-leader.js";
 
 type Init = Record<string, unknown>;
 type Handler = (request: Message, context: CallContext) => Promise<Init>;
@@ -46,6 +46,8 @@ export type ForwardOptions = LeaderCallOptions & {
   readonly id: string;
   /** Whether the tier recognises a change that comes again by the id of its request. */
   readonly knowsRequests: () => boolean;
+  /** Keeps attempts of a request that are still under way from doing anything, unless one has. */
+  readonly closeRequest: (requestId: string) => Promise<void>;
 };
 
 /**
@@ -61,12 +63,23 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
     const forwarded: Handler = (asked, context) => {
       if ((asked as { readonly isStale?: boolean }).isStale === true)
         return (handler as Handler)(asked, context);
-      const request = withRequestId(asked);
+      const request: Message & { readonly requestId?: string } = withRequestId(asked);
+      const { requestId } = request;
+      const isRecognised = isChange && requestId !== undefined && options.knowsRequests();
+      // One that has an id already may have been asked of another member before.
+      const mayBeRepeat = requestId === (asked as typeof request).requestId;
       return withLeader(options, {
         local: () => (handler as Handler)(request, context),
         remote: (leader, signal) => forward(leader, method, request, { ...context, signal }, options.id),
-        isRepeatable: !isChange || ("requestId" in request && options.knowsRequests()),
+        isRepeatable: !isChange || isRecognised,
         isChange,
+        ...(isRecognised
+          ? {
+              conclude: async (end, wasLost) => {
+                if (wasLost || (mayBeRepeat && leavesNoEntry(end))) await options.closeRequest(requestId);
+              },
+            }
+          : {}),
         patienceMs: PATIENCE_MS,
         signal: context.signal,
       });
@@ -74,6 +87,13 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
     return [name, forwarded];
   });
   return { ...own, handlers: Object.fromEntries(handlers) as BoundService["handlers"] };
+}
+
+/** What was refused, or found to be so already, may have been so before the log was asked. */
+function leavesNoEntry(end: End<Init>): boolean {
+  if ("answer" in end) return end.answer["isUnchanged"] === true;
+  const { thrown } = end;
+  return thrown instanceof ClusterduckError && (thrown.code === "NOT_FOUND" || thrown.code === "CONFLICT");
 }
 
 /** Whoever makes no id of its own asks once, and every attempt of ours to do it has one. */

@@ -64,9 +64,10 @@ class Bench {
   }
 }
 
-const fails = (code: "NOT_LEADER" | "UNREACHABLE", message: string) => async (): Promise<string> => {
-  throw new ClusterduckError(code, message);
-};
+const fails =
+  (code: "NOT_LEADER" | "UNREACHABLE" | "NOT_FOUND", message: string) => async (): Promise<string> => {
+    throw new ClusterduckError(code, message);
+  };
 
 test("it is done here by the leader, and by the leader for everybody else", async () => {
   assert.equal(await new Bench("c1").call(), "here");
@@ -156,4 +157,33 @@ test("a change that can be recognised is made again where the next one leads, an
   bench.lead(null);
   await bench.clock.advance(5_000);
   await lost;
+});
+
+test("what an earlier attempt may still do is prevented before a later one's answer counts", async () => {
+  for (const isRefused of [false, true]) {
+    const bench = new Bench("c2");
+    const refused = fails("NOT_FOUND", "There is no such node");
+    bench.answers = { c2: fails("UNREACHABLE", "Connection dropped"), ...(isRefused ? { c3: refused } : {}) };
+    const concluded: boolean[] = [];
+    const conclude = async (_end: unknown, wasLost: boolean): Promise<void> => void concluded.push(wasLost);
+    const call = bench.call({ isRepeatable: true, conclude });
+    const ended = isRefused
+      ? assert.rejects(call, { code: "NOT_FOUND" })
+      : call.then((answer) => assert.equal(answer, "by c3"));
+    await bench.clock.advance(50);
+    bench.lead("c3");
+    await bench.clock.advance(200);
+
+    await ended;
+    assert.deepEqual(concluded, [true]);
+  }
+});
+
+test("where that cannot be prevented, the outcome is unknown", async () => {
+  const bench = new Bench("c2");
+  const conclude = fails("UNREACHABLE", "No leader");
+
+  await assert.rejects(bench.call({ isRepeatable: true, conclude: () => conclude().then(() => undefined) }), {
+    code: "OUTCOME_UNKNOWN",
+  });
 });

@@ -1,5 +1,5 @@
 import type { Clock } from "../../common/clock.js";
-import { ClusterduckError } from "../../common/errors.js";
+import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { isUnsent } from "../../common/grpc/unsent.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { TierCalls, TierPeers } from "./peers.js";
@@ -20,10 +20,17 @@ export type LeaderCall<Result> = {
   readonly isRepeatable: boolean;
   /** It changes something: should nobody know in the end whether it was done, that is said. */
   readonly isChange: boolean;
+  /**
+   * Called before an answer or a refusal is passed on. `wasLost`: an earlier attempt ended without one, and may still
+   * be under way. When it fails, the outcome is unknown.
+   */
+  readonly conclude?: (end: End<Result>, wasLost: boolean) => Promise<void>;
   /** How long to wait for a leader, milliseconds. */
   readonly patienceMs: number;
   readonly signal: AbortSignal;
 };
+
+export type End<Result> = { readonly answer: Result } | { readonly thrown: unknown };
 
 const LOOK_AGAIN_MS = 100;
 /** A leader that has handed over still answers what it was asked before; one that stands still does not. Milliseconds. */
@@ -44,17 +51,45 @@ export async function withLeader<Result>(
   /** What an attempt ended with that may have changed something. */
   let unknown: { readonly thrown: unknown; readonly leaderId: string } | null = null;
   for (;;) {
-    const { isLeader, leaderId } = log.leadership();
-    try {
-      if (isLeader) return await call.local();
-      if (leaderId !== null) return await whileItLeads(options, leaderId, call);
-    } catch (thrown) {
-      if (!mayTryAgain(thrown, call)) throw wordsFor(thrown, leaderId ?? "");
-      if (call.isChange && !isUndone(thrown)) unknown = { thrown, leaderId: leaderId ?? "" };
+    const leaderId = log.leadership().leaderId ?? "";
+    const end = await attempt(options, call);
+    if (end !== null && ("answer" in end || !mayTryAgain(end.thrown, call))) {
+      await conclude(call, end, unknown !== null, leaderId);
+      if ("answer" in end) return end.answer;
+      throw wordsFor(end.thrown, leaderId);
     }
+    if (end !== null && "thrown" in end && call.isChange && !isUndone(end.thrown))
+      unknown = { thrown: end.thrown, leaderId };
     if (call.signal.aborted || clock.monotonicMs() >= deadlineMs)
       throw unknown === null ? options.noLeader() : wordsFor(unknown.thrown, unknown.leaderId);
     await nextLeadership(options, call.signal);
+  }
+}
+
+/** Null: nobody leads. */
+async function attempt<Result>(
+  options: LeaderCallOptions,
+  call: LeaderCall<Result>,
+): Promise<End<Result> | null> {
+  const { isLeader, leaderId } = options.log.leadership();
+  try {
+    if (isLeader) return { answer: await call.local() };
+    return leaderId === null ? null : { answer: await whileItLeads(options, leaderId, call) };
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+async function conclude<Result>(
+  call: LeaderCall<Result>,
+  end: End<Result>,
+  wasLost: boolean,
+  leaderId: string,
+): Promise<void> {
+  try {
+    await call.conclude?.(end, wasLost);
+  } catch (thrown) {
+    throw wordsFor(new ClusterduckError("UNREACHABLE", messageOf(thrown), { cause: thrown }), leaderId);
   }
 }
 
