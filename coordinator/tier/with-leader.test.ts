@@ -138,6 +138,32 @@ test("a leader that stands still is not waited for once another leads", async ()
   assert.equal(await question, "by c3");
 });
 
+test("a leader that has lost its majority is not waited for, though it is this one", async () => {
+  const bench = new Bench("c1");
+  const change = assert.rejects(bench.call({ local: () => new Promise(() => undefined) }), {
+    code: "OUTCOME_UNKNOWN",
+    message: /"c1", went away .* may or may not have happened/,
+  });
+  await bench.clock.advance(1_000);
+  bench.lead(null);
+  await bench.clock.advance(1_500);
+
+  await change;
+});
+
+test("a leader that leads again has as long as it needs", async () => {
+  const bench = new Bench("c1");
+  let answer = (_text: string): void => undefined;
+  const change = bench.call({ local: () => new Promise((resolve) => (answer = resolve)) });
+  bench.lead(null);
+  await bench.clock.advance(500);
+  bench.lead("c1");
+  await bench.clock.advance(5_000);
+  answer("late");
+
+  assert.equal(await change, "late");
+});
+
 test("a change that can be recognised is made again where the next one leads, and its end is told for what it is", async () => {
   const bench = new Bench("c2");
   bench.answers = { c2: fails("UNREACHABLE", "Cannot reach c2: Connection dropped") };

@@ -1,7 +1,7 @@
 import type { Clock } from "../../common/clock.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { isUnsent } from "../../common/grpc/unsent.js";
-import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { Leadership, ReplicatedLog } from "../log/replicated-log.js";
 import type { TierCalls, TierPeers } from "./peers.js";
 
 export type LeaderCallOptions = {
@@ -51,8 +51,9 @@ export async function withLeader<Result>(
   /** What an attempt ended with that may have changed something. */
   let unknown: { readonly thrown: unknown; readonly leaderId: string } | null = null;
   for (;;) {
-    const leaderId = log.leadership().leaderId ?? "";
-    const end = await attempt(options, call);
+    const leadership = log.leadership();
+    const leaderId = leadership.leaderId ?? "";
+    const end = await attempt(options, leadership, call);
     if (end !== null && ("answer" in end || !mayTryAgain(end.thrown, call))) {
       await conclude(call, end, unknown !== null, leaderId);
       if ("answer" in end) return end.answer;
@@ -69,12 +70,14 @@ export async function withLeader<Result>(
 /** Null: nobody leads. */
 async function attempt<Result>(
   options: LeaderCallOptions,
+  { leaderId, isLeader }: Leadership,
   call: LeaderCall<Result>,
 ): Promise<End<Result> | null> {
-  const { isLeader, leaderId } = options.log.leadership();
+  if (leaderId === null) return null;
+  const ask = (signal: AbortSignal): Promise<Result> =>
+    isLeader ? call.local() : call.remote(options.peers.to(leaderId), signal);
   try {
-    if (isLeader) return { answer: await call.local() };
-    return leaderId === null ? null : { answer: await whileItLeads(options, leaderId, call) };
+    return { answer: await whileItLeads(options, leaderId, call.signal, ask) };
   } catch (thrown) {
     return { thrown };
   }
@@ -93,25 +96,36 @@ async function conclude<Result>(
   }
 }
 
-/** Ends the call soon after its leader has been followed by another. */
+/**
+ * Ends the call soon after its leader leads no more, be it this one: a leader that has lost its majority would wait
+ * for one. What it has begun may still happen.
+ */
 async function whileItLeads<Result>(
-  { log, peers, clock }: LeaderCallOptions,
+  { log, clock }: LeaderCallOptions,
   leaderId: string,
-  call: LeaderCall<Result>,
+  signal: AbortSignal,
+  ask: (signal: AbortSignal) => Promise<Result>,
 ): Promise<Result> {
   const superseded = new AbortController();
-  let cancel = (): void => undefined;
-  const unsubscribe = log.onLeadership((now) => {
-    if (now.leaderId === leaderId) return;
-    cancel();
-    cancel = clock.after(FAREWELL_MS, () =>
-      superseded.abort(
-        new ClusterduckError("STOPPING", `Coordinator "${leaderId}" does not answer and no longer leads`),
-      ),
+  const isOver = new Promise<never>((_resolve, reject) =>
+    superseded.signal.addEventListener("abort", () => reject(superseded.signal.reason as Error)),
+  );
+  const giveUp = (): void =>
+    superseded.abort(
+      new ClusterduckError("STOPPING", `Coordinator "${leaderId}" no longer leads, and has not answered`),
     );
+  const stay = (): void => undefined;
+  let cancel = stay;
+  const unsubscribe = log.onLeadership((now) => {
+    if (now.leaderId === leaderId) {
+      cancel();
+      cancel = stay;
+    } else if (cancel === stay) {
+      cancel = clock.after(FAREWELL_MS, giveUp);
+    }
   });
   try {
-    return await call.remote(peers.to(leaderId), AbortSignal.any([call.signal, superseded.signal]));
+    return await Promise.race([ask(AbortSignal.any([signal, superseded.signal])), isOver]);
   } finally {
     unsubscribe();
     cancel();
