@@ -126,11 +126,9 @@ function startTriggers(
   { options, foundation, whereabouts, tier }: WorkParts,
   closers: Closers,
 ): TriggerRunner {
-  const { log, membership, replica, clock } = foundation;
+  const { log, membership, replica, watch, clock } = foundation;
   const { id, dataDir } = options.file.config.coordinator;
   const isLeader = (): boolean => log.leadership().isLeader;
-  let leadingSinceMs = clock.monotonicMs();
-  closers.add(log.onLeadership(() => (leadingSinceMs = clock.monotonicMs())));
   const triggers = startTriggerRunner({
     replica,
     isLeader,
@@ -141,7 +139,7 @@ function startTriggers(
           placeOf: (run) => {
             const nowMs = clock.monotonicMs();
             const presenceOf = (other: string) => tier()?.presenceOf(other);
-            const leadingMs = nowMs - leadingSinceMs;
+            const leadingMs = watch.leadershipMs();
             return placeOfRun(run, { ownId: id, isLeader: isLeader(), presenceOf, leadingMs, nowMs });
           },
         }),

@@ -9,6 +9,7 @@ import type { Replica } from "../replica.js";
 import type { MemberRecord } from "../state/model.js";
 import type { LivingMember, TierMember } from "./identity.js";
 import { replacedMember } from "./replaced-member.js";
+import type { TierWatch } from "./tier-watch.js";
 
 export type MemberKeeperOptions = {
   readonly self: () => LivingMember;
@@ -16,6 +17,7 @@ export type MemberKeeperOptions = {
   readonly clusterId: string;
   readonly replica: Replica;
   readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "status" | "changeMembership">;
+  readonly watch: Pick<TierWatch, "members">;
   /** A voter that was silent for so long goes once another has taken its place, milliseconds; null: never. */
   readonly replaceDeadAfterMs: number | null;
   readonly clock: Clock;
@@ -39,7 +41,6 @@ export class MemberKeeper {
   readonly #unsubscribe: () => void;
   readonly #caughtUp = new Map<string, number>();
   readonly #strayed = new Map<string, number>();
-  #leadingSinceMs: number;
   #cancel: () => void = () => undefined;
   #isBusy = false;
   #isClosed = false;
@@ -48,11 +49,7 @@ export class MemberKeeper {
 
   constructor(options: MemberKeeperOptions) {
     this.#options = options;
-    this.#leadingSinceMs = options.clock.monotonicMs();
-    this.#unsubscribe = options.log.onLeadership(() => {
-      this.#leadingSinceMs = options.clock.monotonicMs();
-      void this.#look();
-    });
+    this.#unsubscribe = options.log.onLeadership(() => void this.#look());
     this.#schedule();
     void this.#look();
   }
@@ -129,7 +126,7 @@ export class MemberKeeper {
     for (const peer of peers) {
       if (peer.role === "learner" && this.#mayVote(peer, commitIndex)) await this.#promote(peer.id);
     }
-    await this.#replaceDead(peers);
+    await this.#replaceDead();
     for (const id of this.#straysOf(peers))
       await replica.propose({ type: "removeMember", memberId: id }, "leader");
   }
@@ -159,11 +156,10 @@ export class MemberKeeper {
   }
 
   /** One at a time: the next look sees what the removal has made of the tier. */
-  async #replaceDead(peers: readonly PeerStatus[]): Promise<void> {
-    const { log, replica, replaceDeadAfterMs, clock, logger } = this.#options;
+  async #replaceDead(): Promise<void> {
+    const { log, watch, replica, replaceDeadAfterMs, logger } = this.#options;
     if (replaceDeadAfterMs === null) return;
-    const leadingMs = clock.monotonicMs() - this.#leadingSinceMs;
-    const id = replacedMember(peers, { deadAfterMs: replaceDeadAfterMs, leadingMs });
+    const id = replacedMember(watch.members(), replaceDeadAfterMs);
     if (id === null) return;
     await log.changeMembership({ kind: "remove", id });
     logger.warn("tier.dead_member_removed", { coordinator: id, silent_for_ms: replaceDeadAfterMs });

@@ -84,12 +84,10 @@ export function describeNoLeader(
     };
   }
   const refusing = members.filter(({ problem }) => problem !== undefined);
-  const willing = members.filter(({ role, state, problem }) => {
-    return role === "voter" && state === "answers" && problem === undefined;
-  });
-  const [first] = refusing;
-  if (first?.problem !== undefined && willing.length < needed) {
-    const { message, hint } = first.problem;
+  const willing = members.filter((member) => !refusing.includes(member));
+  const problem = refusing[0]?.problem;
+  if (problem !== undefined && quorumOf(willing).answering < needed) {
+    const { message, hint } = problem;
     const names = refusing.map(({ id }) => id).join(", ");
     return { message: `No leader in term ${term}: not with ${names}: ${message}`, hint };
   }

@@ -37,13 +37,14 @@ export class TierWatch {
 
   /** All members, sorted by id. */
   members(): readonly MemberHealth[] {
-    const { id, log, clock } = this.#options;
-    return healthOf({
-      selfId: id,
-      leadership: log.leadership(),
-      peers: log.status().peers,
-      sinceMs: clock.monotonicMs() - this.#sinceMs,
-    });
+    const { id, log } = this.#options;
+    const [leadership, { peers }] = [log.leadership(), log.status()];
+    return healthOf({ selfId: id, leadership, peers, sinceMs: this.leadershipMs() });
+  }
+
+  /** For how long the present leader leads, or nobody does, milliseconds. */
+  leadershipMs(): number {
+    return this.#options.clock.monotonicMs() - this.#sinceMs;
   }
 
   /** Those that are missing, in words; empty: none that this coordinator knows of. */
@@ -85,7 +86,7 @@ export class TierWatch {
     const members = this.members();
     this.#tellMissing(members);
     this.#tellProblems(members);
-    const isLost = this.#leaderId === null && clock.monotonicMs() - this.#sinceMs > MISSING_AFTER_MS;
+    const isLost = this.#leaderId === null && this.leadershipMs() > MISSING_AFTER_MS;
     if (!isLost || this.#isLossTold) return;
     this.#isLossTold = true;
     const { answering, voters, needed } = quorumOf(members);
