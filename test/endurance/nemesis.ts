@@ -106,9 +106,15 @@ const HOSTS = {
   /** The power of the whole site. */
   killAll: (strike) => kill({ ...strike, lastsMs: strike.lastsMs / 4 }, strike.tier.members),
   fullDisk: async (strike) => {
-    strike.tier.smallDisk.fill();
-    await wait(strike, strike.lastsMs * 2);
-    strike.tier.smallDisk.free();
+    const { smallDisk, onSmallDisk } = strike.tier;
+    const before = onSmallDisk.count("raft.disk_full");
+    smallDisk.fill();
+    // Its log has room of its own, which what clients write has to use up first.
+    const waitsUntilMs = performance.now() + FILLS_WITHIN_MS;
+    const hasRoom = (): boolean => onSmallDisk.count("raft.disk_full") === before;
+    while (hasRoom() && performance.now() < waitsUntilMs && !strike.signal.aborted) await wait(strike, 50);
+    await wait(strike, strike.lastsMs);
+    smallDisk.free();
   },
   /** Killed while there is no space: whether it comes up or says why not, it does so once there is some. */
   killOnFullDisk: async (strike) => {
@@ -137,6 +143,7 @@ export type NemesisOptions = {
 
 const LASTS_MS = { least: 1_000, more: 6_000 };
 const STARTS_WITHIN_MS = 20_000;
+const FILLS_WITHIN_MS = 25_000;
 const PAUSE_MS = { least: 500, more: 4_000 };
 
 /** Strikes until the time is over; all is well again when this resolves. */

@@ -90,6 +90,9 @@ export async function runUnderFaults(options: RunOptions): Promise<RunReport> {
     if (codes.some((code) => code !== 0)) problems.push(`exit codes at the end: ${codes.join(", ")}`);
     const logs = await comparedLogs(tier.members);
     problems.push(...logs.problems);
+    const fullDisks = tier.onSmallDisk.count("raft.disk_full");
+    const isFilled = struck.some(({ name, toMs }) => name === "fullDisk" && toMs < durationMs);
+    if (isFilled && fullDisks === 0) problems.push("a full disk kept no member from taking entries");
     const { fromMs, toMs } = clients.longestGap;
     const report: RunReport = {
       seed,
@@ -100,7 +103,7 @@ export async function runUnderFaults(options: RunOptions): Promise<RunReport> {
       longestGapMs: Math.round(toMs - fromMs),
       takenByAllMs: Math.round(takenByAllMs),
       caughtUpMs: Math.round(caughtUpMs),
-      fullDisks: tier.onSmallDisk.count("raft.disk_full"),
+      fullDisks,
       refusedStarts: tier.members.reduce((sum, { refusals }) => sum + refusals, 0),
       snapshots: logs.snapshots,
       comparedEntries: logs.compared,
