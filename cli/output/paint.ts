@@ -21,6 +21,8 @@ const STYLES: Readonly<Record<string, Style>> = {
   down: "red",
   lost: "red",
   missing: "red",
+  "disk-full": "red",
+  "disk-slow": "red",
   failed: "red",
   unreachable: "red",
   error: "red",

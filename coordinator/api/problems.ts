@@ -6,6 +6,7 @@ import { describeCertificate } from "../../common/tls/certificate.js";
 import { isDue } from "../../common/tls/due.js";
 import { RENEW, complaintOfTime, remaining } from "../../common/tls/words.js";
 import type { ProblemSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import { isHeldUp, quorumOf } from "../tier/tier-health.js";
 import type { BalancerStatus, ControlContext } from "./context.js";
 
 type Problem = MessageInitShape<typeof ProblemSchema> & { severity: "error" | "warning" };
@@ -80,11 +81,17 @@ function memberProblems({ log, tier }: ControlContext): Problem[] {
     subject: `coordinator ${id}`,
     ...problem,
   }));
-  const members = tier
-    .members()
-    .flatMap(({ id, problem }): Problem[] =>
-      problem === undefined ? [] : [{ severity: "warning", subject: `coordinator ${id}`, ...problem }],
-    );
+  const all = tier.members();
+  const working = quorumOf(all.filter((member) => !isHeldUp(member))).answering;
+  // A leader hears from all.
+  const isStopped = log.leadership().isLeader && working < quorumOf(all).needed;
+  const members = all.flatMap(({ id, problem, trouble }): Problem[] => {
+    const subject = `coordinator ${id}`;
+    const told: Problem[] = problem === undefined ? [] : [{ severity: "warning", subject, ...problem }];
+    if (trouble === undefined) return told;
+    const { message, hint } = trouble;
+    return [{ severity: isStopped ? "error" : "warning", subject, message, hint }, ...told];
+  });
   return [...strangers, ...members];
 }
 

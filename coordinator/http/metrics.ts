@@ -103,6 +103,17 @@ function addTierGauges(registry: Registry, context: ControlContext): void {
         if (!isSelf && silentMs !== null) self.set({ peer: id }, silentMs / 1000);
     },
   );
+  gauge(
+    registry,
+    "raft_member_trouble",
+    "1 for members that say why their log does not answer, by kind: disk-full, disk-slow; the leader knows of all",
+    ["coordinator", "kind"],
+    (self) => {
+      self.reset();
+      for (const { id, trouble } of context.tier.members())
+        if (trouble !== undefined) self.set({ coordinator: id, kind: trouble.kind }, 1);
+    },
+  );
   gauge(registry, "raft_commit_index", "Highest committed index", [], (self) =>
     self.set(log.status().commitIndex),
   );

@@ -43,8 +43,6 @@ export type RaftLogStatus = Omit<LogStatus, "peers"> & {
   readonly transferringTo: string | null;
   /** Whether the members in `peers` are committed. */
   readonly isMembershipSettled: boolean;
-  /** What is wrong with this member's disk, in words; null: nothing. */
-  readonly diskProblem: string | null;
   readonly peers: readonly RaftPeerStatus[];
 };
 
@@ -78,7 +76,7 @@ export function raftLogStatus(source: StatusSource): RaftLogStatus {
     leaderlessMs: runner.leaderlessMs,
     transferringTo: core.transferringTo,
     isMembershipSettled: core.membershipIndex <= core.commit,
-    diskProblem: (storage.failure ?? runner.diskFull)?.message ?? null,
+    ...(runner.trouble === null ? {} : { trouble: runner.trouble }),
     peers: core.membership.map((member): RaftPeerStatus => {
       const isSelf = member.id === core.id;
       const progress = core.peers.find(({ id }) => id === member.id);

@@ -236,11 +236,17 @@ test("a leader whose disk is full hands over, and follows again when there is ro
   }
   const leader = await tier.leader((log) => log !== old);
   const { index } = await leader.propose(bytes("b"));
-  assert.match(old.status().diskProblem ?? "", /bytes are free/);
+  const trouble = old.status().trouble;
+  assert.equal(trouble?.kind, "disk-full");
+  assert.match(
+    trouble.message,
+    /^Its disk is full since .* UTC: Cannot extend the log in ".*": \d+ bytes are free/,
+  );
+  assert.match(trouble.hint, /Free space/);
 
   disk.capacityBytes = Number.POSITIVE_INFINITY;
   await until(() => old.status().persistedIndex >= index, "the old leader has it");
-  assert.equal(old.status().diskProblem, null);
+  assert.equal(old.status().trouble, undefined);
 });
 
 test("a leader whose disk hangs steps down, and its tier goes on", async (context) => {
@@ -252,6 +258,8 @@ test("a leader whose disk hangs steps down, and its tier goes on", async (contex
   void old.propose(bytes("held")).catch(() => undefined);
   const leader = await tier.leader((log) => log !== old);
   const { index } = await leader.propose(bytes("b"));
+  await until(() => old.status().trouble !== undefined, "the old leader knows");
+  assert.match(old.status().trouble?.message ?? "", /hangs .* since .* UTC: .* has not ended for \d/);
   disk.releaseSyncs();
 
   await until(() => old.status().persistedIndex >= index, "the old leader has it");

@@ -158,6 +158,7 @@ class LogOverRaft implements RaftLog {
       memberId: options.memberId,
       core,
       storage,
+      directory: options.dir,
       transport: this.#transport,
       proposals: this.#proposals,
       reads: this.#reads,

@@ -1,4 +1,5 @@
 import type { Member, MembershipChange } from "../raft/membership.js";
+import type { DiskTrouble } from "./disk-trouble.js";
 
 /** One committed entry. Indexes start at 1; 0 is "before all entries". */
 export type LogEntry = {
@@ -43,6 +44,8 @@ export type LogStatus = {
   readonly peers: readonly PeerStatus[];
   /** Those that call this member, are none of its tier's, and were refused; left out: there are none. */
   readonly strangers?: readonly { readonly id: string; readonly problem: PeerProblem }[];
+  /** What is wrong with this member's own disk; left out: nothing. */
+  readonly trouble?: DiskTrouble;
 };
 
 /**

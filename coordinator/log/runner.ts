@@ -7,6 +7,8 @@ import type { Membership } from "../raft/membership.js";
 import type { Message, MessageOf, SnapshotMark } from "../raft/message.js";
 import { isIdle } from "../raft/ready.js";
 import type { LeadershipView, Ready, Write } from "../raft/ready.js";
+import { DiskWatch } from "./disk-trouble.js";
+import type { DiskTrouble } from "./disk-trouble.js";
 import { stopping } from "./log-errors.js";
 import type { Proposals } from "./proposals.js";
 import type { ReadBarriers } from "./read-barriers.js";
@@ -18,6 +20,8 @@ export type RunnerParts = {
   readonly memberId: string;
   readonly core: RaftCore;
   readonly storage: LogStorage;
+  /** Where it writes. */
+  readonly directory: string;
   readonly transport: PeerTransport;
   readonly proposals: Proposals;
   readonly reads: ReadBarriers;
@@ -62,7 +66,7 @@ export class RaftRunner implements TransportHandler {
   #isScheduled = false;
   #isStopped = false;
   #writing: Promise<void> | null = null;
-  #diskFull: ClusterduckError | null = null;
+  readonly #disk: DiskWatch;
   #retry = new AbortController();
   #arrived: Arrived[] = [];
   #followed: Membership = NO_MEMBERS;
@@ -73,6 +77,7 @@ export class RaftRunner implements TransportHandler {
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
+    this.#disk = new DiskWatch(parts.directory, parts.clock);
     this.#leaderSeenAtMs = parts.clock.monotonicMs();
     parts.transport.start(this);
     this.#ticker = new Ticker({
@@ -85,12 +90,17 @@ export class RaftRunner implements TransportHandler {
 
   /** Not null while the disk has no room for what should be written. */
   get diskFull(): ClusterduckError | null {
-    return this.#diskFull;
+    return this.#disk.full;
+  }
+
+  /** What is wrong with the disk, in words; null: nothing. */
+  get trouble(): DiskTrouble | null {
+    return this.#disk.trouble;
   }
 
   /** Tries what the full disk refused now, and not only in a while. */
   retryDisk(): void {
-    if (this.#diskFull !== null) this.#retry.abort();
+    if (this.#disk.full !== null) this.#retry.abort();
   }
 
   /** Milliseconds since a peer was heard; null: never since the start. */
@@ -328,9 +338,10 @@ export class RaftRunner implements TransportHandler {
     const { clock, logger } = this.#parts;
     for (;;) {
       try {
+        this.#disk.begun();
         await work();
-        if (this.#diskFull !== null) logger.info("raft.disk_has_room", {});
-        this.#diskFull = null;
+        if (this.#disk.full !== null) logger.info("raft.disk_has_room", {});
+        this.#disk.ended();
         return;
       } catch (thrown) {
         if (!(thrown instanceof ClusterduckError && thrown.code === "DISK_FULL")) throw thrown;
@@ -344,12 +355,13 @@ export class RaftRunner implements TransportHandler {
 
   #onDiskFull(error: ClusterduckError): void {
     const { core, logger, proposals } = this.#parts;
-    if (this.#diskFull === null) {
+    const isNew = this.#disk.full === null;
+    this.#disk.refused(error);
+    if (isNew) {
       logger.error("raft.disk_full", { error });
       // Others have room, perhaps.
       this.#guarded(() => core.transferLeadership());
     }
-    this.#diskFull = error;
     // A follower's proposals depend on other disks.
     if (core.role === "leader" || core.leaderId === null) {
       proposals.rejectQueued(error);

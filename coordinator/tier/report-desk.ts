@@ -14,6 +14,8 @@ import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { StateView } from "../state/model.js";
 import { decodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
+import { decodeTrouble } from "./member-trouble.js";
+import type { MemberTrouble } from "./member-trouble.js";
 import { assertSpeaksForItself } from "./peer-name.js";
 import { decodeVote } from "./vote-wire.js";
 
@@ -37,6 +39,9 @@ export type Presence = {
   readonly sinceMs: number;
 };
 
+/** What was told this long ago may be over: several heartbeats. Milliseconds. */
+const STALE_MS = 5_000;
+
 /** The leader's end of the other coordinators' reports. */
 export class ReportDesk {
   readonly #options: ReportDeskOptions;
@@ -44,8 +49,18 @@ export class ReportDesk {
   /** The newest stream of each member: the one before it ends at its next message. */
   readonly #streams = new Map<string, symbol>();
 
+  /** What each of them last said to be wrong with it. */
+  readonly #troubles = new Map<string, { readonly trouble: MemberTrouble; readonly atMs: number }>();
+
   constructor(options: ReportDeskOptions) {
     this.#options = options;
+  }
+
+  /** What a member says to be wrong with it, while it reports; null: nothing, or it does not report. */
+  troubleOf(id: string): MemberTrouble | null {
+    const told = this.#troubles.get(id);
+    const isFresh = told !== undefined && this.#options.clock.monotonicMs() - told.atMs < STALE_MS;
+    return isFresh ? told.trouble : null;
   }
 
   /** Undefined: not seen since this coordinator's start. */
@@ -76,6 +91,7 @@ export class ReportDesk {
           }
         } else if (message.case === "heartbeat") {
           votes.heard(id);
+          this.#hear(id, decodeTrouble(message.value.trouble));
           yield { message: { case: "heartbeat", value: { sequence: message.value.sequence } } };
         }
       }
@@ -83,11 +99,17 @@ export class ReportDesk {
       if (session !== null && this.#streams.get(session.member.id) === session.stream) {
         const { id, bootId } = session.member;
         this.#streams.delete(id);
+        this.#troubles.delete(id);
         this.#presence.set(id, { bootId, isConnected: false, sinceMs: this.#options.clock.monotonicMs() });
         votes.forget(id);
         logger.info("tier.member_gone", { coordinator: id });
       }
     }
+  }
+
+  #hear(id: string, trouble: MemberTrouble | null): void {
+    if (trouble === null) this.#troubles.delete(id);
+    else this.#troubles.set(id, { trouble, atMs: this.#options.clock.monotonicMs() });
   }
 
   /** @throws ClusterduckError when this member may not report, or not here. */

@@ -12,6 +12,7 @@ import type { Leadership, ReplicatedLog } from "../log/replicated-log.js";
 import type { StateView } from "../state/model.js";
 import { encodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
+import { encodeTrouble } from "./member-trouble.js";
 import type { TierPeers } from "./peers.js";
 import { VoteJournal } from "./vote-journal.js";
 import { encodeVote } from "./vote-wire.js";
@@ -19,7 +20,7 @@ import type { NodeVote } from "./vote-wire.js";
 
 export type ReporterOptions = {
   readonly self: () => LivingMember;
-  readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership">;
+  readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership" | "status">;
   readonly state: Pick<StateView, "clusterId" | "nodes">;
   readonly peers: Pick<TierPeers, "to">;
   readonly ownVote: (node: NodeRef) => MemberVote | null;
@@ -37,7 +38,7 @@ const VOTES_PER_MESSAGE = 500;
 
 /**
  * Tells the leader who this coordinator is and how it votes: everything once at the beginning of each leader's
- * term, then what changes.
+ * term, then what changes. What is wrong with its disk, too: its log is silent then, and this stream needs no disk.
  */
 export class Reporter {
   readonly #options: ReporterOptions;
@@ -194,7 +195,10 @@ class ReportStream {
       this.#isHeartbeatDue = false;
       this.#heartbeats++;
       this.#sentAtMs = this.#options.clock.monotonicMs();
-      return { message: { case: "heartbeat", value: { sequence: toUint64(this.#heartbeats) } } };
+      const sequence = toUint64(this.#heartbeats);
+      const { trouble } = this.#options.log.status();
+      const told = trouble === undefined ? {} : { trouble: encodeTrouble(trouble) };
+      return { message: { case: "heartbeat", value: { sequence, ...told } } };
     }
     const votes: NodeVote[] = [];
     for (const [key, vote] of this.#waiting) {

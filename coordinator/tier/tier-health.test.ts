@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Leadership, PeerStatus } from "../log/replicated-log.js";
-import { describeNoLeader, healthOf, quorumOf } from "./tier-health.js";
+import { describeMissing, describeNoLeader, healthOf, isHeldUp, quorumOf } from "./tier-health.js";
 
 const NOW_MS = Date.UTC(2026, 0, 1, 12, 0, 0);
 const peer = (id: string, silentMs: number | null): PeerStatus => ({
@@ -97,4 +97,34 @@ test("whose own log no longer names it is not told to begin again without those 
 
   assert.match(message, /"c3" is not among the members that its log names \(c1, c2\): it was removed/);
   assert.doesNotMatch(message + hint, /recover-quorum/);
+});
+
+test("who reports that its disk is full is there, counts as silent, and says why", () => {
+  const peers = [peer("c1", 0), peer("c2", 50), peer("c3", 60_000)];
+  const trouble = { kind: "disk-full", sinceMs: NOW_MS, message: "Its disk is full", hint: "Free space" };
+  const troubleOf = (id: string) => (id === "c3" ? trouble : null);
+
+  const members = healthOf({ selfId: "c1", leadership: led("c1"), peers, sinceMs: 600_000, troubleOf });
+
+  assert.deepEqual(quorumOf(members), { voters: 3, answering: 2, needed: 2 });
+  assert.deepEqual(members.map(isHeldUp), [false, false, true]);
+  assert.equal(
+    describeMissing(members, NOW_MS),
+    "c3 (c3:9910) is there, but does not take part since 11:59:00 UTC (disk-full)",
+  );
+});
+
+test("without a leader, one whose own disk is full says that first, and what it knows of the others", () => {
+  const peers = [peer("c1", 0), peer("c2", 50), peer("c3", 60_000)];
+  const trouble = { kind: "disk-full", sinceMs: NOW_MS, message: "Its disk is full", hint: "Free space" };
+  const troubleOf = (id: string) => (id === "c1" ? trouble : null);
+
+  const members = healthOf({ selfId: "c1", leadership: nobody, peers, sinceMs: 60_000, troubleOf });
+  const { message, hint } = describeNoLeader(members, { term: 7, selfId: "c1", nowMs: NOW_MS });
+
+  assert.equal(
+    message,
+    'No leader in term 7: Coordinator "c1" itself takes no part. Its disk is full; c3 (c3:9910) has not answered since 11:59:00 UTC',
+  );
+  assert.match(hint, /^Free space; of the others, one that runs/);
 });

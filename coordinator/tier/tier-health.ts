@@ -1,5 +1,6 @@
 /** Who of the tier answers, and what that means, in words. Pure: times are arguments. */
 import { majorityOf } from "../../common/majority.js";
+import type { MemberTrouble } from "./member-trouble.js";
 import type { Leadership, PeerProblem, PeerStatus } from "../log/replicated-log.js";
 
 export type MemberHealth = {
@@ -14,6 +15,8 @@ export type MemberHealth = {
   readonly matchIndex: number | null;
   /** As `PeerStatus.problem`. */
   readonly problem?: PeerProblem;
+  /** What it says itself to be wrong with it: it is there, whether its log answers or not. Left out: nothing. */
+  readonly trouble?: MemberTrouble;
 };
 
 export type TierView = {
@@ -22,6 +25,8 @@ export type TierView = {
   readonly peers: readonly PeerStatus[];
   /** Since when nobody leads, or this coordinator does, milliseconds; before that it did not hear from all. */
   readonly sinceMs: number;
+  /** What members say to be wrong with them, this one too; null: nothing that is known here. */
+  readonly troubleOf?: (id: string) => MemberTrouble | null;
 };
 
 /** Silence that counts as missing: several heartbeats and an election. Milliseconds. */
@@ -34,7 +39,12 @@ export function healthOf(view: TierView): readonly MemberHealth[] {
     const state = silentMs === null ? "unknown" : silentMs < MISSING_AFTER_MS ? "answers" : "missing";
     const { id, role, address, matchIndex, problem } = peer;
     const health = { id, role, address, isSelf, state, silentMs, matchIndex } as const;
-    return problem === undefined ? health : { ...health, problem };
+    const trouble = view.troubleOf?.(id) ?? null;
+    return {
+      ...health,
+      ...(problem === undefined ? {} : { problem }),
+      ...(trouble === null ? {} : { trouble }),
+    };
   });
 }
 
@@ -60,16 +70,28 @@ export function quorumOf(members: readonly MemberHealth[]): QuorumView {
   };
 }
 
-/** `c2 (10.0.0.2:9910) since 19:24:05`. `nowMs`: Unix milliseconds. */
+/** Whether its log does not answer for a reason that it tells itself. */
+export function isHeldUp({ state, isSelf, trouble }: MemberHealth): boolean {
+  return trouble !== undefined && (isSelf || state === "missing");
+}
+
+/** `c2 (10.0.0.2:9910) has not answered since 19:24:05 UTC`. `nowMs`: Unix milliseconds. */
 export function describeMissing(members: readonly MemberHealth[], nowMs: number): string {
   return members
     .filter(({ state }) => state === "missing")
-    .map(({ id, address, silentMs }) => {
+    .map(({ id, address, silentMs, trouble }) => {
       const since = new Date(nowMs - (silentMs ?? 0)).toISOString().slice(11, 19);
-      return `${id}${address === "" ? "" : ` (${address})`} has not answered since ${since} UTC`;
+      const name = `${id}${address === "" ? "" : ` (${address})`}`;
+      return trouble === undefined
+        ? `${name} has not answered since ${since} UTC`
+        : `${name} is there, but does not take part since ${since} UTC (${trouble.kind})`;
     })
     .join(", ");
 }
+
+/** Without a leader nobody hears from those whose disks are full: each knows only of its own. */
+const LOOK_AT_EACH =
+  "one that runs all the same says what is wrong when it is asked itself (duckctl --server ADDRESS status)";
 
 /** Why nobody leads, and what is to be done. `nowMs`: Unix milliseconds. */
 export function describeNoLeader(
@@ -98,6 +120,15 @@ export function describeNoLeader(
       hint: `Ask another one: duckctl coordinators list; where ${selfId} is not there, stop it; or give it another id and an empty data directory, and let it join: duckctl tokens create NEW_ID`,
     };
   }
+  const own = members.find(({ isSelf }) => isSelf)?.trouble;
+  if (own !== undefined) {
+    const others = describeMissing(members, nowMs);
+    const more = others === "" ? "" : `; ${others}`;
+    return {
+      message: `No leader in term ${term}: Coordinator "${selfId}" itself takes no part. ${own.message}${more}`,
+      hint: others === "" ? own.hint : `${own.hint}; of the others, ${LOOK_AT_EACH}`,
+    };
+  }
   if (answering >= needed) {
     return {
       message: `No leader in term ${term}: an election is under way, ${answering} of ${voters} voting coordinators answer`,
@@ -106,6 +137,6 @@ export function describeNoLeader(
   }
   return {
     message: `No leader in term ${term}: ${describeMissing(members, nowMs)}; ${answering} of ${voters} voting coordinators ${answering === 1 ? "is" : "are"} there, ${needed} are needed`,
-    hint: "Start those that are missing; if their disks are lost for good: duck-coordinator recover-quorum",
+    hint: `Start those that are missing; ${LOOK_AT_EACH}; if their disks are lost for good: duck-coordinator recover-quorum`,
   };
 }

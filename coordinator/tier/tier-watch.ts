@@ -2,7 +2,15 @@ import type { Clock } from "../../common/clock.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
-import { describeMissing, describeNoLeader, healthOf, MISSING_AFTER_MS, quorumOf } from "./tier-health.js";
+import type { MemberTrouble } from "./member-trouble.js";
+import {
+  describeMissing,
+  describeNoLeader,
+  healthOf,
+  isHeldUp,
+  MISSING_AFTER_MS,
+  quorumOf,
+} from "./tier-health.js";
 import type { MemberHealth } from "./tier-health.js";
 
 export type TierWatchOptions = {
@@ -23,9 +31,11 @@ export class TierWatch {
   #sinceMs: number;
   #leaderId: string | null;
   #isLossTold = false;
-  #missing: ReadonlySet<string> = new Set();
-  /** By member, what was seen at the look before, and whether it was told. */
-  #problems: ReadonlyMap<string, { readonly message: string; readonly isTold: boolean }> = new Map();
+  /** Whether it was told, by member. */
+  #missing: ReadonlyMap<string, boolean> = new Map();
+  /** By member and what is wrong, what was seen at the look before, and whether it was told. */
+  #problems: ReadonlyMap<string, boolean> = new Map();
+  #heardTrouble: (id: string) => MemberTrouble | null = () => null;
 
   constructor(options: TierWatchOptions) {
     this.#options = options;
@@ -35,11 +45,20 @@ export class TierWatch {
     this.#cancel = options.clock.after(LOOK_EVERY_MS, () => this.#look());
   }
 
+  /** What members tell this one, while it leads, to be wrong with them comes from there. */
+  hearTroubles(heard: (id: string) => MemberTrouble | null): void {
+    this.#heardTrouble = heard;
+  }
+
   /** All members, sorted by id. */
   members(): readonly MemberHealth[] {
     const { id, log } = this.#options;
-    const [leadership, { peers }] = [log.leadership(), log.status()];
-    return healthOf({ selfId: id, leadership, peers, sinceMs: this.leadershipMs() });
+    const [leadership, { peers, trouble }] = [log.leadership(), log.status()];
+    const troubleOf = (member: string): MemberTrouble | null => {
+      if (member === id) return trouble ?? null;
+      return leadership.isLeader ? this.#heardTrouble(member) : null;
+    };
+    return healthOf({ selfId: id, leadership, peers, sinceMs: this.leadershipMs(), troubleOf });
   }
 
   /** For how long the present leader leads, or nobody does, milliseconds. */
@@ -103,30 +122,41 @@ export class TierWatch {
 
   /** Once each, as long as it lasts; not before a second look, for one message alone may be an old one. */
   #tellProblems(members: readonly MemberHealth[]): void {
-    const seen = new Map<string, { readonly message: string; readonly isTold: boolean }>();
-    for (const { id, problem } of members) {
-      if (problem === undefined) continue;
-      const { message } = problem;
-      const before = this.#problems.get(id);
-      const isTold = before?.message === message;
-      if (isTold && !before.isTold)
-        this.#options.logger.warn("tier.member_problem", { coordinator: id, ...problem });
-      seen.set(id, { message, isTold });
+    const { logger } = this.#options;
+    const seen = new Map<string, boolean>();
+    for (const { id, problem, trouble } of members) {
+      // A trouble's words count bytes and seconds: it is another one when it began at another time.
+      for (const [key, found] of [
+        [`${id} ${problem?.message ?? ""}`, problem],
+        [`${id} ${trouble?.kind ?? ""} ${trouble?.sinceMs ?? ""}`, trouble],
+      ] as const) {
+        if (found === undefined) continue;
+        const before = this.#problems.get(key);
+        if (before === false) {
+          const { message, hint } = found;
+          logger.warn("tier.member_problem", { coordinator: id, message, hint });
+        }
+        seen.set(key, before !== undefined);
+      }
     }
     this.#problems = seen;
   }
 
   #tellMissing(members: readonly MemberHealth[]): void {
     const { logger } = this.#options;
-    const known = members.filter(({ state }) => state !== "unknown");
-    const missing = new Set(known.filter(({ state }) => state === "missing").map(({ id }) => id));
-    for (const { id, address } of known) {
-      if (missing.has(id) && !this.#missing.has(id))
-        logger.warn("tier.member_missing", { coordinator: id, address });
-      if (!missing.has(id) && this.#missing.has(id)) logger.info("tier.member_back", { coordinator: id });
+    const missing = new Map<string, boolean>();
+    for (const member of members) {
+      const { id, address, state } = member;
+      const isTold = this.#missing.get(id);
+      // Whoever this coordinator does not hear from any more is not back for that.
+      if (state === "unknown" && isTold !== undefined) missing.set(id, isTold);
+      if (state === "answers" && isTold !== undefined) logger.info("tier.member_back", { coordinator: id });
+      if (state !== "missing") continue;
+      // One that is there says itself what is wrong; should it fall silent altogether, that is told then.
+      const isNew = isTold !== true && !isHeldUp(member);
+      if (isNew) logger.warn("tier.member_missing", { coordinator: id, address });
+      missing.set(id, isNew || isTold === true);
     }
-    // Whoever this coordinator does not hear from any more is not back for that.
-    const unseen = members.filter(({ id, state }) => state === "unknown" && this.#missing.has(id));
-    this.#missing = new Set([...missing, ...unseen.map(({ id }) => id)]);
+    this.#missing = missing;
   }
 }

@@ -90,6 +90,7 @@ export function startTier(options: TierOptions): Tier {
     clock,
     logger,
   });
+  watch.hearTroubles((member) => desk.troubleOf(member));
   const reporter = new Reporter({
     self,
     log,

@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import type { CoordinatorSchema } from "../../../proto/gen/clusterduck/v1/control_pb.js";
 import { FEATURE_LEVEL } from "../../state/features.js";
+import { isHeldUp } from "../../tier/tier-health.js";
 import type { ControlContext } from "../context.js";
 
 /** Every coordinator that is a member of the log, as this one sees it. */
@@ -10,7 +11,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
   const { log, replica, clock, tier } = context;
   const { leaderId } = log.leadership();
   return tier.members().map((member) => {
-    const { id, role, address, isSelf, state, silentMs, matchIndex, problem } = member;
+    const { id, role, address, isSelf, state, silentMs, matchIndex, problem, trouble } = member;
     const known = replica.state.members.get(id);
     const told = isSelf ? context.address : (known?.agentAddress ?? "");
     return {
@@ -21,8 +22,10 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
       httpAddress: known?.httpAddress ?? "",
       version: isSelf ? context.version : (known?.version ?? ""),
       featureLevel: isSelf ? FEATURE_LEVEL : (known?.featureLevel ?? 0),
-      state,
-      problem: problem === undefined ? "" : `${problem.message}. ${problem.hint}`,
+      state: trouble !== undefined && isHeldUp(member) ? trouble.kind : state,
+      problem: [trouble, problem]
+        .flatMap((each) => (each === undefined ? [] : [`${each.message}. ${each.hint}`]))
+        .join(". "),
       ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),
       ...(matchIndex === null ? {} : { matchIndex: BigInt(matchIndex) }),
     };

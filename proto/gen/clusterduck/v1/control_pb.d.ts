@@ -155,7 +155,8 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
   version: string;
 
   /**
-   * "answers", "missing", or "unknown" where the coordinator that was asked does not hear from it.
+   * "answers", "missing", or "unknown" where the coordinator that was asked does not hear from it; "disk-full" or
+   * "disk-slow" for one that is there and says why its log does not answer. Only "answers" counts towards a majority.
    *
    * @generated from field: string state = 7;
    */

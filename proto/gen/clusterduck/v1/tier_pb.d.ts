@@ -6,6 +6,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Ballot, NodeRef } from "./model_pb.js";
 import type { PassphraseConfirmation, PassphraseProof } from "./passphrase_pb.js";
 
@@ -202,6 +203,13 @@ export declare type ReportHeartbeat = Message<"clusterduck.v1.ReportHeartbeat"> 
    * @generated from field: uint64 sequence = 1;
    */
   sequence: bigint;
+
+  /**
+   * Of the member that reports; unset: none, or its program is from before it told.
+   *
+   * @generated from field: clusterduck.v1.MemberTrouble trouble = 2;
+   */
+  trouble?: MemberTrouble | undefined;
 };
 
 /**
@@ -209,6 +217,45 @@ export declare type ReportHeartbeat = Message<"clusterduck.v1.ReportHeartbeat"> 
  * Use `create(ReportHeartbeatSchema)` to create a new message.
  */
 export declare const ReportHeartbeatSchema: GenMessage<ReportHeartbeat>;
+
+/**
+ * What keeps a member's log from answering while the member itself is there.
+ *
+ * @generated from message clusterduck.v1.MemberTrouble
+ */
+export declare type MemberTrouble = Message<"clusterduck.v1.MemberTrouble"> & {
+  /**
+   * "disk-full" or "disk-slow"; whoever does not know a kind shows it as it is.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * A sentence without its end.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * What a person can do about it.
+   *
+   * @generated from field: string hint = 3;
+   */
+  hint: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message clusterduck.v1.MemberTrouble.
+ * Use `create(MemberTroubleSchema)` to create a new message.
+ */
+export declare const MemberTroubleSchema: GenMessage<MemberTrouble>;
 
 /**
  * @generated from message clusterduck.v1.HealthVotes
