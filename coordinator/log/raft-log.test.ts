@@ -8,7 +8,7 @@ import { MemoryNetwork } from "../../test/support/memory-network.js";
 import { SimulatedDisk } from "../../test/support/simulated-disk.js";
 import { until } from "../../test/support/until.js";
 import type { Membership } from "../raft/membership.js";
-import { openRaftLog } from "./raft-log.js";
+import { openRaftLog } from "./open-raft-log.js";
 import type { RaftLog } from "./raft-log.js";
 import type { LogEntry } from "./replicated-log.js";
 import { noTransport } from "./transport/peer-transport.js";

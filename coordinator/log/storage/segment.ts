@@ -48,7 +48,7 @@ export function parseSegmentFile(file: string): SegmentName | null {
   return { file, sequence: Number(match[1]), firstIndex: Number(match[2]) };
 }
 
-export type NewSegment = {
+type NewSegment = {
   readonly disk: Disk;
   readonly directory: string;
   readonly header: Omit<SegmentHeader, "version">;
