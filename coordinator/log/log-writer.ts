@@ -1,8 +1,9 @@
 import type { Clock } from "../../common/clock.js";
-import { ClusterduckError } from "../../common/errors.js";
+import type { ClusterduckError } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
 import type { Write } from "../raft/ready.js";
 import type { SnapshotArrivals } from "./snapshot-arrivals.js";
+import { isDiskFull } from "./storage/disk.js";
 import type { LogStorage } from "./storage/log-storage.js";
 
 /** While the disk is full, the write that it refused is tried again this often. */
@@ -52,7 +53,7 @@ export class LogWriter {
         this.#diskFull = null;
         return;
       } catch (thrown) {
-        if (!(thrown instanceof ClusterduckError && thrown.code === "DISK_FULL")) throw thrown;
+        if (!isDiskFull(thrown)) throw thrown;
         this.#refused(thrown);
       }
       this.#retry = new AbortController();

@@ -1,9 +1,7 @@
 import type { ListenConfig } from "../../common/config/model.js";
 import { ClusterduckError } from "../../common/errors.js";
 import { createGrpcServer } from "../../common/grpc/server.js";
-import { bindService } from "../../common/grpc/service.js";
 import type { BoundService } from "../../common/grpc/service.js";
-import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { FellowFounders } from "./fellow-founders.js";
 import type { FellowFoundersOptions } from "./fellow-founders.js";
 import { nextStep } from "./founding.js";
@@ -11,6 +9,7 @@ import type { Founder, FoundingStep, FoundingView } from "./founding.js";
 import { introductions } from "./introduction.js";
 import { writeTierFile } from "./tier-file.js";
 import type { TierFile } from "./tier-file.js";
+import { tierlessService } from "./tierless-service.js";
 
 export type FoundTierOptions = FellowFoundersOptions & {
   readonly directory: string;
@@ -68,28 +67,15 @@ class Founding {
     this.#file = file;
     this.#self = { id, address, diskId };
     this.#others = new FellowFounders(options, this.#self);
-    const notYet = async (): Promise<never> => {
-      throw new ClusterduckError("UNREACHABLE", `Coordinator "${id}" belongs to no tier yet`);
-    };
-    this.service = bindService(
-      TierService,
-      {
-        introduce: introductions({
-          view: () => this.#view(),
-          onView: (view) => this.#others.hear(view),
-          version,
-          passphrase,
-        }),
-        challenge: async () => passphrase.challenge(),
-        forwardCall: notYet,
-        join: notYet,
-
-        report: async function* () {
-          await notYet();
-        },
-      },
-      ["member"],
-    );
+    this.service = tierlessService(id, {
+      introduce: introductions({
+        view: () => this.#view(),
+        onView: (view) => this.#others.hear(view),
+        version,
+        passphrase,
+      }),
+      challenge: async () => passphrase.challenge(),
+    });
   }
 
   async run(): Promise<TierFile> {

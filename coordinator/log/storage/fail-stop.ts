@@ -1,5 +1,6 @@
 import { ClusterduckError, messageOf } from "../../../common/errors.js";
 import type { Logger } from "../../../common/logger.js";
+import { isDiskFull } from "./disk.js";
 
 /**
  * After a failed write or sync nobody knows what is on the disk, and the kernel may forget what it could not write:
@@ -45,8 +46,4 @@ export class FailStop {
       ...(failure.hint === undefined ? {} : { hint: failure.hint }),
     });
   }
-}
-
-export function isDiskFull(thrown: unknown): boolean {
-  return thrown instanceof ClusterduckError && thrown.code === "DISK_FULL";
 }
