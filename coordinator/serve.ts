@@ -19,8 +19,8 @@ import { allows } from "./state/features.js";
 import { forwardToLeader } from "./tier/forward-control.js";
 import { patientReplica } from "./tier/patient-replica.js";
 import { TierPeers } from "./tier/peers.js";
-import { leaderCalls } from "./tier/tier.js";
 import { tierControl } from "./tier/tier-control.js";
+import { leaderCalls } from "./tier/with-leader.js";
 import type { Whereabouts } from "./whereabouts.js";
 import type { Work } from "./work.js";
 

@@ -28,6 +28,15 @@ export function overloaded(action: string, waiting: string): ClusterduckError {
   });
 }
 
+/** A full disk keeps what it was to write. It may still happen. */
+export function keptUntilThereIsRoom(error: ClusterduckError): ClusterduckError {
+  const message = `${error.message}; the change is kept, and may happen once there is room`;
+  return new ClusterduckError("DISK_FULL", message, {
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
+}
+
 /** The log has stopped for good: the world let it down, or it has a bug. */
 export function failed(action: string, failure: unknown): ClusterduckError {
   const message = `${action}: the log has stopped after a failure (${messageOf(failure)})`;

@@ -54,10 +54,6 @@ export class Proposals {
     return this.#queue.length === 0 && this.#waiting.length === 0 && this.#forwarded.size === 0;
   }
 
-  get hasQueued(): boolean {
-    return this.#queue.length > 0;
-  }
-
   get pendingBytes(): number {
     return this.#pendingBytes;
   }

@@ -2,8 +2,9 @@ import type { Position } from "../raft/entry.js";
 import type { ProgressState } from "../raft/progress.js";
 import type { Role } from "../raft/ready.js";
 import type { PeerStatus as CorePeer, RaftStatus } from "../raft/status.js";
+import type { Contact } from "./contact.js";
+import type { DiskTrouble } from "./disk-trouble.js";
 import type { LogStatus, PeerProblem, PeerStatus } from "./replicated-log.js";
-import type { RaftRunner } from "./runner.js";
 import type { LogStorage } from "./storage/log-storage.js";
 import type { PeerLink } from "./transport/peer-transport.js";
 
@@ -49,7 +50,8 @@ export type RaftLogStatus = Omit<LogStatus, "peers"> & {
 export type StatusSource = {
   readonly core: RaftStatus;
   readonly storage: LogStorage;
-  readonly runner: RaftRunner;
+  readonly contact: Contact;
+  readonly trouble: DiskTrouble | null;
   readonly links: readonly PeerLink[];
   readonly delivered: number;
   readonly pendingBytes: number;
@@ -58,7 +60,7 @@ export type StatusSource = {
 const LOOK = "duckctl coordinators list -o wide";
 
 export function raftLogStatus(source: StatusSource): RaftLogStatus {
-  const { core, storage, runner, delivered, links } = source;
+  const { core, storage, contact, trouble, delivered, links } = source;
   return {
     commitIndex: core.commit,
     firstIndex: storage.base.index + 1,
@@ -73,16 +75,16 @@ export function raftLogStatus(source: StatusSource): RaftLogStatus {
     snapshot: storage.base,
     uncommittedBytes: core.uncommittedBytes,
     pendingBytes: source.pendingBytes,
-    leaderlessMs: runner.leaderlessMs,
+    leaderlessMs: contact.leaderlessMs,
     transferringTo: core.transferringTo,
     isMembershipSettled: core.membershipIndex <= core.commit,
-    ...(runner.trouble === null ? {} : { trouble: runner.trouble }),
+    ...(trouble === null ? {} : { trouble }),
     peers: core.membership.map((member): RaftPeerStatus => {
       const isSelf = member.id === core.id;
       const progress = core.peers.find(({ id }) => id === member.id);
       return {
         ...member,
-        silentMs: isSelf ? 0 : runner.silentMs(member.id),
+        silentMs: isSelf ? 0 : contact.silentMs(member.id),
         matchIndex: isSelf ? core.persisted : (progress?.match ?? null),
         replication: replicationOf(progress),
         link: isSelf ? null : linkOf(links, member.id),

@@ -4,13 +4,13 @@ import { systemClock } from "../../common/clock.js";
 import { createLogger, silentLogger } from "../../common/logger.js";
 import type { Logger } from "../../common/logger.js";
 import { seededRandom } from "../../common/random.js";
+import { MemoryNetwork } from "../../test/support/memory-network.js";
 import { SimulatedDisk } from "../../test/support/simulated-disk.js";
 import { until } from "../../test/support/until.js";
 import type { Membership } from "../raft/membership.js";
-import { openRaftLog } from "./raft-log.js";
+import { openRaftLog } from "./open-raft-log.js";
 import type { RaftLog } from "./raft-log.js";
 import type { LogEntry } from "./replicated-log.js";
-import { MemoryNetwork } from "./transport/memory-transport.js";
 import { noTransport } from "./transport/peer-transport.js";
 import type { PeerTransport, TransportHandler } from "./transport/peer-transport.js";
 

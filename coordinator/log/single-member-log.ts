@@ -1,6 +1,7 @@
 import { systemRandom } from "../../common/random.js";
-import { openRaftLog } from "./raft-log.js";
-import type { RaftLog, RaftLogOptions } from "./raft-log.js";
+import { openRaftLog } from "./open-raft-log.js";
+import type { RaftLogOptions } from "./open-raft-log.js";
+import type { RaftLog } from "./raft-log.js";
 
 export type SingleMemberLogOptions = Pick<
   RaftLogOptions,

@@ -5,9 +5,9 @@ import { createGrpcServer } from "../../common/grpc/server.js";
 import { bindService } from "../../common/grpc/service.js";
 import type { Logger } from "../../common/logger.js";
 import type { TlsSource } from "../../common/tls/source.js";
-import { TierService } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { RaftService } from "../../proto/gen/clusterduck/v1/raft_pb.js";
 import { assertSpeaksForItself } from "./peer-name.js";
+import { belongsToNoTier, tierlessService } from "./tierless-service.js";
 
 /** Members try every second at least to reach those that are away. Milliseconds. */
 const LISTEN_MS = 2_500;
@@ -28,25 +28,6 @@ export async function assertUnknown(options: {
   const { id, listen, tls, clock, logger, signal } = options;
   const called = new AbortController();
   const heard: { from: string; clusterId: string }[] = [];
-  const notYet = (): ClusterduckError =>
-    new ClusterduckError("UNREACHABLE", `Coordinator "${id}" belongs to no tier yet`);
-  const later = async (): Promise<never> => {
-    throw notYet();
-  };
-  // Whoever wants to found or join a tier with this one asks again in a moment.
-  const tierService = bindService(
-    TierService,
-    {
-      introduce: later,
-      challenge: later,
-      join: later,
-      forwardCall: later,
-      report: async function* () {
-        await later();
-      },
-    },
-    ["member"],
-  );
   const service = bindService(
     RaftService,
     {
@@ -60,10 +41,10 @@ export async function assertUnknown(options: {
           }
           break;
         }
-        throw notYet();
+        throw belongsToNoTier(id);
       },
       installSnapshot: async function* () {
-        throw notYet();
+        throw belongsToNoTier(id);
       },
     },
     ["member"],
@@ -71,7 +52,7 @@ export async function assertUnknown(options: {
   const server = await createGrpcServer({
     listen,
     logger: logger.child("raft"),
-    services: [service, tierService],
+    services: [service, tierlessService(id)],
     tls,
   });
   try {

@@ -9,7 +9,7 @@ import type { ForwardCallRequest } from "../../proto/gen/clusterduck/v1/tier_pb.
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import { assertIsMember } from "./peer-name.js";
 import type { TierCalls } from "./peers.js";
-import { withLeader } from "./with-leader.js";
+import { ELECTION_PATIENCE_MS, withLeader } from "./with-leader.js";
 import type { End, LeaderCallOptions } from "./with-leader.js";
 
 type Init = Record<string, unknown>;
@@ -37,8 +37,6 @@ const QUESTIONS: ReadonlySet<string> = new Set([
   "listJoinTokens",
 ]);
 
-/** An election takes a second or two. Milliseconds. */
-const PATIENCE_MS = 4_000;
 /** People ask for the status when something is wrong: then it must come at once. Milliseconds. */
 const STATUS_TIMEOUT_MS = 1_000;
 
@@ -80,7 +78,7 @@ export function forwardToLeader(own: BoundService, options: ForwardOptions): Bou
               },
             }
           : {}),
-        patienceMs: PATIENCE_MS,
+        patienceMs: ELECTION_PATIENCE_MS,
         signal: context.signal,
       });
     };

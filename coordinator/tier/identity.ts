@@ -7,12 +7,22 @@ import type {
 } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import { assertCoordinatorId } from "../coordinator-id.js";
 import type { Command } from "../state/commands.js";
+import type { Founder } from "./founding.js";
 
 /** What a coordinator tells the others of itself, and what is committed of it. */
 export type TierMember = Extract<Command, { type: "setMember" }>["member"];
 
 /** A coordinator in one of its lives. */
 export type LivingMember = TierMember & { readonly bootId: string };
+
+/** A member as a founder, and whoever looks for a tier, knows it. */
+export function founderOf({
+  id,
+  raftAddress,
+  diskId,
+}: Pick<TierMember, "id" | "raftAddress" | "diskId">): Founder {
+  return { id, address: raftAddress, diskId };
+}
 
 export function encodeMember(member: LivingMember): MessageInitShape<typeof CoordinatorIdentitySchema> {
   return { ...member };

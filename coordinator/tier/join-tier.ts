@@ -5,7 +5,7 @@ import { FEATURE_LEVEL } from "../state/features.js";
 import type { Founder } from "./founding.js";
 import { encodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
-import { peekJoinToken } from "./join-token.js";
+import { authorityOf, peekJoinToken } from "./join-token.js";
 import { TierPeers } from "./peers.js";
 import { writeTierFile } from "./tier-file.js";
 import type { TierFile } from "./tier-file.js";
@@ -126,7 +126,7 @@ function assertFits(token: string, member: LivingMember, tls: TlsSource | null):
       { hint: `Set coordinator.id to "${coordinatorId}"` },
     );
   }
-  if (authority === (tls?.material.authorities[0]?.fingerprint ?? "")) return;
+  if (authority === authorityOf(tls)) return;
   throw new ClusterduckError(
     "CONFIG_INVALID",
     "The tier's certificate authority is not the one configured here",

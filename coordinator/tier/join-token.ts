@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { ClusterduckError } from "../../common/errors.js";
+import type { TlsSource } from "../../common/tls/source.js";
 
 /** What lets one coordinator join one tier, once. */
 export type JoinToken = {
@@ -23,6 +24,11 @@ export function writeJoinToken(token: JoinToken, secret: string): string {
   const content = JSON.stringify([id, coordinatorId, clusterId, authority, expiresAtMs]);
   const body = `${PREFIX}.${Buffer.from(content).toString("base64url")}`;
   return `${body}.${sign(body, secret)}`;
+}
+
+/** What a tier's tokens name as `authority`. */
+export function authorityOf(tls: TlsSource | null): string {
+  return tls?.material.authorities[0]?.fingerprint ?? "";
 }
 
 /** Whether it has a token's form, as opposed to its id. */

@@ -7,7 +7,7 @@ import { localAddresses } from "../../common/net/host-identity.js";
 import type { Random } from "../../common/random.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { advertisedAddress } from "../addresses.js";
-import { openRaftLog } from "../log/raft-log.js";
+import { openRaftLog } from "../log/open-raft-log.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import { openSingleMemberLog } from "../log/single-member-log.js";
 import { realDisk } from "../log/storage/disk.js";

@@ -1,9 +1,7 @@
 import type { Clock } from "../../common/clock.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { Replica } from "../replica.js";
-
-/** An election takes a second or two. Milliseconds. */
-const PATIENCE_MS = 4_000;
+import { ELECTION_PATIENCE_MS } from "./with-leader.js";
 
 /**
  * The replica as people read it: a read that no leader confirms fails soon, and says who is missing.
@@ -28,7 +26,7 @@ export function patientReplica(
     propose: (command, by, requestId) => replica.propose(command, by, requestId),
     readBarrier: async () => {
       const waiting = new AbortController();
-      const timedOut = clock.sleep(PATIENCE_MS, waiting.signal).then(() => "timedOut" as const);
+      const timedOut = clock.sleep(ELECTION_PATIENCE_MS, waiting.signal).then(() => "timedOut" as const);
       try {
         const first = await Promise.race([replica.readBarrier(), timedOut]);
         if (first !== "timedOut") return;

@@ -6,7 +6,7 @@ import type { MadeToken, TierControl } from "../api/context.js";
 import type { ReplicatedLog } from "../log/replicated-log.js";
 import type { Replica } from "../replica.js";
 import { listed } from "../state/state.js";
-import { isJoinToken, peekJoinToken, writeJoinToken } from "./join-token.js";
+import { authorityOf, isJoinToken, peekJoinToken, writeJoinToken } from "./join-token.js";
 import type { TierWatch } from "./tier-watch.js";
 
 export type TierControlOptions = {
@@ -56,7 +56,7 @@ export function tierControl(options: TierControlOptions): TierControl {
     if (made === undefined) throw new ClusterduckError("NOT_FOUND", `There is no join token "${tokenId}"`);
     const { id, coordinatorId, expiresAtMs } = made;
     const { clusterId, joinSecret } = replica.state;
-    const authority = tls?.material.authorities[0]?.fingerprint ?? "";
+    const authority = authorityOf(tls);
     const token = writeJoinToken({ id, coordinatorId, clusterId, authority, expiresAtMs }, joinSecret);
     const addresses = log.status().peers.map(({ address }) => address);
     return { id, token, addresses: addresses.filter((address) => address !== ""), expiresAtMs };

@@ -3,6 +3,7 @@ import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { isUnsent } from "../../common/grpc/unsent.js";
 import type { Leadership, ReplicatedLog } from "../log/replicated-log.js";
 import type { TierCalls, TierPeers } from "./peers.js";
+import type { TierWatch } from "./tier-watch.js";
 
 export type LeaderCallOptions = {
   readonly log: Pick<ReplicatedLog, "leadership" | "onLeadership">;
@@ -11,6 +12,15 @@ export type LeaderCallOptions = {
   /** What is known when nobody leads. */
   readonly noLeader: () => ClusterduckError;
 };
+
+export function leaderCalls({
+  log,
+  peers,
+  clock,
+  watch,
+}: Omit<LeaderCallOptions, "noLeader"> & { readonly watch: Pick<TierWatch, "noLeader"> }): LeaderCallOptions {
+  return { log, peers, clock, noLeader: () => watch.noLeader() };
+}
 
 export type LeaderCall<Result> = {
   /** Here, while this coordinator leads. */
@@ -32,6 +42,8 @@ export type LeaderCall<Result> = {
 
 export type End<Result> = { readonly answer: Result } | { readonly thrown: unknown };
 
+/** How long people and programs wait for a leader: an election takes a second or two. Milliseconds. */
+export const ELECTION_PATIENCE_MS = 4_000;
 const LOOK_AGAIN_MS = 100;
 /** A leader that has handed over still answers what it was asked before; one that stands still does not. Milliseconds. */
 const FAREWELL_MS = 1_000;

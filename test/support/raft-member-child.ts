@@ -5,7 +5,7 @@ import { ClusterduckError } from "../../common/errors.js";
 import { createGrpcServer } from "../../common/grpc/server.js";
 import { silentLogger } from "../../common/logger.js";
 import { systemRandom } from "../../common/random.js";
-import { openRaftLog } from "../../coordinator/log/raft-log.js";
+import { openRaftLog } from "../../coordinator/log/open-raft-log.js";
 import type { LogEntry } from "../../coordinator/log/replicated-log.js";
 import { createGrpcTransport } from "../../coordinator/log/transport/grpc-transport.js";
 import type { Membership } from "../../coordinator/raft/membership.js";

@@ -9,7 +9,7 @@ import { createGrpcServer } from "../../common/grpc/server.js";
 import { ClusterduckError, messageOf } from "../../common/errors.js";
 import { createLogger } from "../../common/logger.js";
 import { systemRandom } from "../../common/random.js";
-import { openRaftLog } from "../../coordinator/log/raft-log.js";
+import { openRaftLog } from "../../coordinator/log/open-raft-log.js";
 import { MAX_FRAME_BYTES } from "../../coordinator/log/transport/codec.js";
 import { createGrpcTransport } from "../../coordinator/log/transport/grpc-transport.js";
 import type { Membership, MembershipChange } from "../../coordinator/raft/membership.js";

@@ -42,6 +42,11 @@ export interface DiskLock {
   release(): Promise<void>;
 }
 
+/** Whether a disk has refused something for want of space: it did not happen, and can be tried again. */
+export function isDiskFull(thrown: unknown): thrown is ClusterduckError {
+  return thrown instanceof ClusterduckError && thrown.code === "DISK_FULL";
+}
+
 export const realDisk: Disk = {
   makeDirectory: async (path) => {
     const first = await attempt("create directory", path, () =>

@@ -6,6 +6,7 @@ import { parseSegmentFile, readSegment } from "./segment.js";
 import type { SegmentContent } from "./segment.js";
 import { listSnapshots } from "./snapshot-file.js";
 import type { SnapshotName } from "./snapshot-file.js";
+import { isIncomplete } from "./whole-file.js";
 
 /** Everything a data directory holds, read but not judged. */
 export type DirectoryContent = {
@@ -34,6 +35,6 @@ export async function readDirectory(disk: Disk, directory: string): Promise<Dire
     segments,
     snapshots: listSnapshots(files),
     replay: replay(directory, segments),
-    leftovers: files.filter((file) => file.endsWith(".tmp")),
+    leftovers: files.filter(isIncomplete),
   };
 }

@@ -6,6 +6,7 @@ import { encodeFrame, frameBytes, readFrames } from "./frame.js";
 import type { FrameEnd } from "./frame.js";
 import { decodeRecords, encodeRecord } from "./record.js";
 import type { LogRecord, SegmentHeader } from "./record.js";
+import { createWhole } from "./whole-file.js";
 
 /**
  * Raise it when an older program must not read what this one writes. 1: the log of a coordinator that could
@@ -48,7 +49,7 @@ export function parseSegmentFile(file: string): SegmentName | null {
   return { file, sequence: Number(match[1]), firstIndex: Number(match[2]) };
 }
 
-export type NewSegment = {
+type NewSegment = {
   readonly disk: Disk;
   readonly directory: string;
   readonly header: Omit<SegmentHeader, "version">;
@@ -69,7 +70,6 @@ export async function createSegment(wish: NewSegment): Promise<Segment> {
   const { disk, directory, header } = wish;
   const name = segmentFile(header.sequence, header.firstIndex);
   const path = join(directory, name);
-  const temporary = `${path}.tmp`;
   const first = encodeFrame(
     [
       encodeRecord({ kind: "header", header: { version: SEGMENT_VERSION, ...header } }),
@@ -78,21 +78,12 @@ export async function createSegment(wish: NewSegment): Promise<Segment> {
     ],
     wish.chain,
   );
-  const file = await disk.open(temporary, "create");
-  try {
+  await createWhole(disk, path, async (file) => {
     for (let at = 0; at < wish.bytes; at += ZEROS.length) {
       await file.write(ZEROS.subarray(0, Math.min(ZEROS.length, wish.bytes - at)), at);
     }
     await file.write(first.bytes, 0);
-    await file.sync();
-    await file.close();
-    await disk.rename(temporary, path);
-    await disk.syncDirectory(directory);
-  } catch (thrown) {
-    await file.close().catch(() => undefined);
-    if (thrown instanceof ClusterduckError && thrown.code === "DISK_FULL") await disk.remove(temporary);
-    throw thrown;
-  }
+  });
   return {
     name: { file: name, sequence: header.sequence, firstIndex: header.firstIndex },
     path,

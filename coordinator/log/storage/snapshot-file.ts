@@ -1,10 +1,11 @@
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { ClusterduckError } from "../../../common/errors.js";
 import { voterIds } from "../../raft/membership.js";
 import type { Membership } from "../../raft/membership.js";
 import type { LogPosition, LogSnapshot } from "../replicated-log.js";
 import type { Disk } from "./disk.js";
+import { createWhole } from "./whole-file.js";
 
 /*
  * A snapshot file: "DUCKSNAP", header length u32, header crc u32, header (JSON), then chunks of
@@ -67,23 +68,13 @@ export async function writeSnapshotFile(
   header: Omit<SnapshotHeader, "version" | "bytes">,
   data: Uint8Array,
 ): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await disk.open(temporary, "create");
-  let at = 0;
-  try {
+  await createWhole(disk, path, async (file) => {
+    let at = 0;
     for (const piece of encode({ version: VERSION, bytes: data.length, ...header }, data)) {
       await file.write(piece, at);
       at += piece.length;
     }
-    await file.sync();
-    await file.close();
-    await disk.rename(temporary, path);
-    await disk.syncDirectory(dirname(path));
-  } catch (thrown) {
-    await file.close().catch(() => undefined);
-    if (thrown instanceof ClusterduckError && thrown.code === "DISK_FULL") await disk.remove(temporary);
-    throw thrown;
-  }
+  });
 }
 
 /** The bytes of a snapshot file, for whoever keeps them elsewhere. */

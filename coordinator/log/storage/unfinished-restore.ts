@@ -5,22 +5,14 @@
 import { join } from "node:path";
 import { ClusterduckError } from "../../../common/errors.js";
 import type { Disk } from "./disk.js";
+import { createWhole } from "./whole-file.js";
 
 export const UNFINISHED_RESTORE = "restore.unfinished";
 
 /** `term`: the highest that the log which is being replaced has seen. Durable when it resolves. */
 export async function beginRestore(disk: Disk, directory: string, term: number): Promise<void> {
-  const path = join(directory, UNFINISHED_RESTORE);
-  const temporary = `${path}.tmp`;
-  const file = await disk.open(temporary, "create");
-  try {
-    await file.write(new TextEncoder().encode(`${JSON.stringify({ term })}\n`), 0);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await disk.rename(temporary, path);
-  await disk.syncDirectory(directory);
+  const text = new TextEncoder().encode(`${JSON.stringify({ term })}\n`);
+  await createWhole(disk, join(directory, UNFINISHED_RESTORE), (file) => file.write(text, 0));
 }
 
 /** Durable when it resolves. */

@@ -5,7 +5,7 @@ import { fromName, invalid } from "../../../common/wire/values.js";
 import { RaftEnvelopeSchema } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { RaftEnvelope } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import type { Message } from "../../raft/message.js";
-import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
+import { MAX_ENTRY_BYTES } from "../storage/log-change.js";
 import { decodeMessage, unknownKind } from "./decode-message.js";
 import { encodeMessage } from "./encode-message.js";
 

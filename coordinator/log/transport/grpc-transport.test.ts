@@ -12,7 +12,7 @@ import { RaftMessageSchema, RaftService } from "../../../proto/gen/clusterduck/v
 import { until } from "../../../test/support/until.js";
 import type { Entry } from "../../raft/entry.js";
 import type { Message, MessageOf } from "../../raft/message.js";
-import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
+import { MAX_ENTRY_BYTES } from "../storage/log-change.js";
 import { MAX_FRAME_BYTES } from "./codec.js";
 import { createGrpcTransport } from "./grpc-transport.js";
 import type { GrpcTransport } from "./grpc-transport.js";

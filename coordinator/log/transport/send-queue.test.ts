@@ -8,7 +8,7 @@ import { systemRandom } from "../../../common/random.js";
 import { RaftService } from "../../../proto/gen/clusterduck/v1/raft_pb.js";
 import { until } from "../../../test/support/until.js";
 import type { Message } from "../../raft/message.js";
-import { MAX_ENTRY_BYTES } from "../storage/log-storage.js";
+import { MAX_ENTRY_BYTES } from "../storage/log-change.js";
 import { decodeEnvelope, encodeEnvelopeBytes, FRAME_BYTES, MAX_FRAME_BYTES } from "./codec.js";
 import { createGrpcTransport } from "./grpc-transport.js";
 import { SendQueue } from "./send-queue.js";

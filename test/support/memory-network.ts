@@ -1,9 +1,9 @@
-import type { Message } from "../../raft/message.js";
-import { decodeEnvelopeBytes, encodeEnvelopeBytes } from "./codec.js";
-import type { PeerTransport, TransportHandler } from "./peer-transport.js";
+import type { Message } from "../../coordinator/raft/message.js";
+import { decodeEnvelopeBytes, encodeEnvelopeBytes } from "../../coordinator/log/transport/codec.js";
+import type { PeerTransport, TransportHandler } from "../../coordinator/log/transport/peer-transport.js";
 
 /**
- * A network inside one process, for tests: everything goes through the codec, arrives in order and at once,
+ * A network inside one process: everything goes through the codec, arrives in order and at once,
  * or, where a member is cut off, not at all.
  */
 export class MemoryNetwork {

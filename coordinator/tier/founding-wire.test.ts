@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { FoundingViewSchema } from "../../proto/gen/clusterduck/v1/tier_pb.js";
-import { decodeView, encodeView } from "./found-tier.js";
+import { decodeView, encodeView } from "./founding-wire.js";
 import type { FoundingView } from "./founding.js";
 
 const viewOf = (address: string): FoundingView => {
