@@ -10,7 +10,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
   const { log, replica, clock, tier } = context;
   const { leaderId } = log.leadership();
   return tier.members().map((member) => {
-    const { id, role, address, isSelf, state, silentMs, matchIndex, problem } = member;
+    const { id, role, address, isSelf, state, unheardMs, matchIndex, problem } = member;
     const known = replica.state.members.get(id);
     const told = isSelf ? context.address : (known?.agentAddress ?? "");
     return {
@@ -23,7 +23,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
       featureLevel: isSelf ? FEATURE_LEVEL : (known?.featureLevel ?? 0),
       state,
       problem: problem === undefined ? "" : `${problem.message}. ${problem.hint}`,
-      ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),
+      ...(unheardMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - unheardMs)) }),
       ...(matchIndex === null ? {} : { matchIndex: BigInt(matchIndex) }),
     };
   });
