@@ -337,6 +337,23 @@ test("a broken certificate is refused at a reload, and the one before goes on", 
   await program.event((line) => line.event === "config.reloaded");
 });
 
+test("a coordinator's own certificate asks how it is, and is no operator's", async (t) => {
+  const files = await tier.issue("member", "c1");
+  const { duckctl } = await startCoordinator(t, files);
+
+  const asked = await duckctl(files, "status");
+  assert.notEqual(asked.code, 7, asked.err);
+  assert.match(asked.out, /c1/);
+  for (const words of [
+    ["nodes", "add", "web", "127.0.0.1:9"],
+    ["coordinators", "list"],
+  ]) {
+    const denied = await duckctl(files, ...words);
+    assert.equal(denied.code, 7, denied.err);
+    assert.match(denied.err, /it is for member "c1", and ControlService wants one for a client/);
+  }
+});
+
 test("the command that asks for a reload refuses a broken certificate itself, and nothing is reloaded", async (t) => {
   const home = folder(t);
   const [member, agent] = [await tier.issue("member", "c1"), await tier.issue("agent", "a1")];
