@@ -201,7 +201,10 @@ test("that there is a log is noted before it is opened, so that a wiped disk can
   await only.launch().event(({ event }) => event === "log.opened");
 
   const text = await readFile(join(only.folder, "data", "tier.json"), "utf8");
-  assert.equal((JSON.parse(text) as { hasLog: boolean }).hasLog, true);
+  const { hasLog, clusterId } = JSON.parse(text) as { hasLog: boolean; clusterId: string };
+  assert.equal(hasLog, true);
+  const started = await only.program().event(({ event }) => event === "coordinator.started");
+  assert.deepEqual([started["cluster_id"], clusterId !== ""], [clusterId, true]);
 });
 
 test("a member whose tier.json is gone does not begin anew by itself: it says what helps, and that does", async (t) => {
