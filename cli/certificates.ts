@@ -155,7 +155,11 @@ export async function renewCertificates(
     io.err("Nothing ends soon: --all renews all the same\n");
     return;
   }
-  printCertificates(io, options.output, await Promise.all(renewed.map(({ files: { cert } }) => readCertificateFile(cert))));
+  printCertificates(
+    io,
+    options.output,
+    await Promise.all(renewed.map(({ files: { cert } }) => readCertificateFile(cert))),
+  );
   io.err("Copy new files to the hosts that use them; running programs take them by themselves\n");
 }
 

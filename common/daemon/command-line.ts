@@ -146,7 +146,9 @@ function commandLine(
     .action((flags: CommonFlags & { force?: true }) => stop(daemon.name, places(flags).pidFile, flags, io));
 
   withFile(program.command("reload"))
-    .description("make the one in the background read its configuration and certificates again; wrong ones are refused here")
+    .description(
+      "make the one in the background read its configuration and certificates again; wrong ones are refused here",
+    )
     .action(async (flags: CommonFlags) => {
       const config = readFileConfig(flags.config);
       const { pidFile } = placesOf(daemon, flags, config);
