@@ -1,6 +1,7 @@
 import { addGenTlsCommand } from "../common/daemon/gen-tls.js";
 import { ClusterduckError } from "../common/errors.js";
 import type { DaemonProgram } from "../common/daemon/command-line.js";
+import { readMaterial } from "../common/tls/material.js";
 import { runAgentService } from "./service.js";
 import { addStatusCommand } from "./status-command.js";
 
@@ -18,6 +19,9 @@ export const agentDaemon: DaemonProgram = {
     warnings:
       agent.coordinators.length === 0 ? ["agent.coordinators is empty, so the agent cannot start"] : [],
   }),
+  assertReloadable: async ({ agent: { id, tls } }) => {
+    if (tls !== null) await readMaterial(tls, { role: "agent", name: id });
+  },
   run: async ({ file, config, pidFile, logger }) => {
     if (config === null)
       throw new ClusterduckError("INVALID_ARGUMENT", "An agent needs a configuration file");

@@ -183,3 +183,33 @@ test("show tells names and end, and what is no certificate", async (t) => {
   assert.match((await show(NOW, join(dir, "x.crt"))).err, /holds no certificate in PEM form/);
   assert.equal((await show(NOW, join(dir, "none.crt"))).code, 3);
 });
+
+test("a lifetime that is too short, or longer than the authority's, is refused with what would work, and makes nothing", async (t) => {
+  const { dir, run, at, read } = folder(t);
+  const short = await run("tls", "init", "--lifetime", "0s");
+  assert.equal(short.code, 2);
+  assert.match(short.err, /a lifetime of 0s: it must be at least 10m, .*\n.*--lifetime 10m, or longer/);
+  assert.deepEqual(readdirSync(dir), []);
+  assert.equal((await run("tls", "init", "--cluster", "prod", "--lifetime", "3650d")).code, 0);
+
+  for (const lifetime of ["0s", "599s"]) {
+    const refused = await run("tls", "issue", "client", "alice", "--lifetime", lifetime);
+    assert.equal(refused.code, 2, lifetime);
+    assert.match(refused.err, /a lifetime of (0s|9m59s): it must be at least 10m/);
+  }
+  const late = NOW + 3_600 * DAY_MS;
+  const long = await at(late, "tls", "issue", "client", "alice", "--lifetime", "51d");
+  assert.equal(long.code, 2);
+  assert.match(long.err, /of 51d: the authority itself holds for another 50d\n.*tls renew --authority/);
+  const renewing = await at(late, "tls", "renew", "--authority", "--all", "--lifetime", "1m");
+  assert.equal(renewing.code, 2);
+  assert.equal(read("ca.crt").notAfterMs, NOW + 3_650 * DAY_MS);
+  assert.ok(!readdirSync(dir).includes("client-alice.crt"));
+
+  assert.equal((await run("tls", "issue", "client", "alice", "--lifetime", "10m")).code, 0);
+  assert.equal(read("client-alice.crt").notAfterMs, NOW + 600_000);
+  // Unasked, it ends with its authority.
+  const unasked = await at(late, "tls", "issue", "client", "bob");
+  assert.equal(unasked.code, 0, unasked.err);
+  assert.equal(read("client-bob.crt").notAfterMs, NOW + 3_650 * DAY_MS);
+});

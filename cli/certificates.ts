@@ -40,22 +40,26 @@ export async function initCertificates(io: CliIo, options: InitOptions): Promise
     { role: "client", name: "admin" },
   ] as const;
   const files = authorityFiles(dir);
+  // All are made before the first is written: what is refused leaves nothing behind.
+  const made = await Promise.all(
+    leaves.map(async (identity) => ({
+      identity,
+      pair: await issueCertificate(authority, {
+        identity: { ...identity, cluster },
+        hosts: hostsOf(identity, identity.role === "member" ? options.host : undefined),
+        wallMs,
+        ...(options.lifetime === undefined ? {} : { lifetimeMs: options.lifetime }),
+      }),
+    })),
+  );
   await createPair(
     files,
     authority,
     "a certificate authority",
     "`duckctl tls issue` makes certificates with the one that is there; whoever trusts it would trust no new one",
   );
-  for (const { role, name } of leaves) {
-    const pair = await issueCertificate(authority, {
-      identity: { role, name, cluster },
-      hosts: hostsOf({ role, name }, role === "member" ? options.host : undefined),
-      wallMs,
-      ...(options.lifetime === undefined ? {} : { lifetimeMs: options.lifetime }),
-    });
-    // Left from an authority that is no more: they are worth nothing.
-    await replacePair(leafFiles(dir, { role, name }), pair);
-  }
+  // Left from an authority that is no more: they are worth nothing.
+  for (const { identity, pair } of made) await replacePair(leafFiles(dir, identity), pair);
   printCertificates(io, options.output, await listCertificates(dir));
   if (options.output !== "table" && options.output !== "wide") return;
   const place = (role: PeerRole, of: string): string => {
@@ -122,11 +126,10 @@ export async function renewCertificates(
   const files = authorityFiles(options.dir);
   const wallMs = io.nowMs();
   let authority: KeyPair = await readAuthority(files);
-  const renewed: string[] = [];
+  const renewed: { readonly files: PairFiles; readonly pair: KeyPair }[] = [];
   if (options.authority === true) {
     authority = await renewAuthority(authority, { wallMs });
-    await replacePair(files, authority);
-    renewed.push(files.cert);
+    renewed.push({ files, pair: authority });
   }
   const wanted =
     named.length > 0
@@ -145,14 +148,18 @@ export async function renewCertificates(
       wallMs,
       ...(options.lifetime === undefined ? {} : { lifetimeMs: options.lifetime }),
     });
-    await replacePair(pairOf(found.file), pair);
-    renewed.push(found.file);
+    renewed.push({ files: pairOf(found.file), pair });
   }
+  for (const each of renewed) await replacePair(each.files, each.pair);
   if (renewed.length === 0) {
     io.err("Nothing ends soon: --all renews all the same\n");
     return;
   }
-  printCertificates(io, options.output, await Promise.all(renewed.map((file) => readCertificateFile(file))));
+  printCertificates(
+    io,
+    options.output,
+    await Promise.all(renewed.map(({ files: { cert } }) => readCertificateFile(cert))),
+  );
   io.err("Copy new files to the hosts that use them; running programs take them by themselves\n");
 }
 

@@ -1,4 +1,5 @@
 import { lstatSync, readlinkSync } from "node:fs";
+import type { Stats } from "node:fs";
 
 /**
  * What stands at a path that is no regular file, in words: `a device`, `a symbolic link to "/x"`. Null: a regular
@@ -7,9 +8,14 @@ import { lstatSync, readlinkSync } from "node:fs";
  */
 export function irregularFile(path: string): string | null {
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (found === undefined || found.isFile()) return null;
+  if (found === undefined) return null;
+  return found.isSymbolicLink() ? `a symbolic link to "${readlinkSync(path)}"` : describeIrregular(found);
+}
+
+/** As `irregularFile`, of what has been looked at already. */
+export function describeIrregular(found: Stats): string | null {
+  if (found.isFile()) return null;
   if (found.isDirectory()) return "a directory";
-  if (found.isSymbolicLink()) return `a symbolic link to "${readlinkSync(path)}"`;
   if (found.isFIFO()) return "a named pipe";
   if (found.isSocket()) return "a socket";
   return "a device";

@@ -87,9 +87,11 @@ async function start(options: CoordinatorOptions, closers: Closers): Promise<Run
     void configKeeper.begin(file);
     noteTier({ dir: config.dataDir, membership, replica, logger });
   }
+  // The state of a member is empty before anybody leads; one that stood alone learns its tier's name from it.
+  const clusterId = replica.state.clusterId || (membership?.file.clusterId ?? "");
   logger.info("coordinator.started", {
     id: config.id,
-    cluster_id: replica.state.clusterId,
+    ...(clusterId === "" ? {} : { cluster_id: clusterId }),
     ...(membership === null ? {} : { incarnation: membership.file.incarnation }),
     grpc: served.grpcAddress,
     http: served.httpAddress,

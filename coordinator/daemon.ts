@@ -2,6 +2,7 @@ import { Option } from "commander";
 
 import type { DaemonProgram, RunRequest } from "../common/daemon/command-line.js";
 import { addGenTlsCommand } from "../common/daemon/gen-tls.js";
+import { readMaterial } from "../common/tls/material.js";
 import { startCoordinator } from "./coordinator.js";
 import { startEmbedded } from "./dev/embedded.js";
 import { packageRoot, startExample } from "./dev/example.js";
@@ -32,6 +33,9 @@ export const coordinatorDaemon: DaemonProgram = {
       line: `coordinator "${coordinator.id}", ${clusters.length} clusters, ${nodes} nodes, ${balancers} balancers`,
       warnings: [],
     };
+  },
+  assertReloadable: async ({ coordinator: { id, tls } }) => {
+    if (tls !== null) await readMaterial(tls, { role: "member", name: id });
   },
   runOptions: [
     new Option("--dev", "with an agent in the same process; without -c also with an example to look at"),

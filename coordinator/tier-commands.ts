@@ -25,6 +25,7 @@ import { raftAddressOf } from "./tier/open-log.js";
 import { assertOneTier, beginAgain, bestOf, readSurvivors } from "./tier/recover-quorum.js";
 import type { Survivor } from "./tier/recover-quorum.js";
 import { joinDurably } from "./tier/join-tier.js";
+import { assertTierFileNotLost } from "./tier/missing-tier-file.js";
 import { TierPassphrase } from "./tier/tier-passphrase.js";
 import { newTierFile, readTierFile } from "./tier/tier-file.js";
 import type { TierFile } from "./tier/tier-file.js";
@@ -239,6 +240,7 @@ async function fresh(
   }
   await assertNoUnfinishedRestore(realDisk, dataDir);
   const known = await readTierFile(dataDir);
+  if (known === null) await assertTierFileNotLost(id, dataDir);
   const hasLog = (await realDisk.list(dataDir)).some((file) => parseSegmentFile(file) !== null);
   if (hasLog && (known === null || known.clusterId === "")) {
     throw new ClusterduckError("CONFLICT", `"${dataDir}" holds the log of a coordinator that stood alone`, {

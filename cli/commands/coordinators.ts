@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { ClusterduckError } from "../../common/errors.js";
 import { majorityOf } from "../../common/majority.js";
 import { CoordinatorSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
+import type { Coordinator } from "../../proto/gen/clusterduck/v1/control_pb.js";
 import { joinCommand, makeToken, validOption } from "../join-tokens.js";
 import { paint, paintState } from "../output/paint.js";
 import { printData, printList } from "../output/print.js";
@@ -29,14 +30,19 @@ export const COORDINATORS: Listing<typeof CoordinatorSchema> = {
     },
     {
       header: "LAST HEARD",
-      value: (each) =>
-        each.lastHeardAt === undefined ? "-" : new Date(timestampMs(each.lastHeardAt)).toISOString(),
+      value: lastHeard,
       isWide: true,
     },
     { header: "HTTP", value: (each) => each.httpAddress || "-", isWide: true },
     { header: "PROBLEM", value: (each) => each.problem || "-", isWide: true },
   ],
 };
+
+/** `-`: the coordinator that was asked does not hear from it in any case. */
+function lastHeard({ lastHeardAt, state }: Coordinator): string {
+  if (lastHeardAt !== undefined) return new Date(timestampMs(lastHeardAt)).toISOString();
+  return state === "unknown" ? "-" : "never";
+}
 
 export function addCoordinatorCommands(program: Command, context: CommandContext): void {
   const coordinators = program
@@ -81,7 +87,7 @@ export function addCoordinatorCommands(program: Command, context: CommandContext
     .command("remove")
     .alias("rm")
     .argument("<id>")
-    .option("-y, --yes", "do not ask when the tier would bear no further loss")
+    .option("-y, --yes", "remove it also when the tier would bear no further loss")
     .description("take a coordinator out of the tier for good: its id is never used again")
     .action((id: string, options: { yes?: true }, command: Command) =>
       inSession(context, command, async (session) => {
@@ -121,9 +127,10 @@ function tell({ io, format }: Session, id: string, what: string): void {
 }
 
 /**
- * Asks before the tier could bear no further loss. Where nobody can answer it says so and goes on: scripts
- * mean what they say.
- * @throws ClusterduckError COMMAND_FAILED when the answer is not the coordinator's id.
+ * Asks before the tier could bear no further loss: a removal is for good, so where nobody can answer it has to be
+ * agreed to beforehand.
+ * @throws ClusterduckError COMMAND_FAILED when the answer is not the coordinator's id, INVALID_ARGUMENT where nobody
+ *   can be asked.
  */
 async function confirmRemoval({ control, call, io }: Session, id: string, isAgreed: boolean): Promise<void> {
   if (isAgreed) return;
@@ -134,10 +141,13 @@ async function confirmRemoval({ control, call, io }: Session, id: string, isAgre
   const answering = left.filter(({ state }) => state === "answers").length;
   const needed = majorityOf(left.length);
   if (answering > needed) return;
-  const stake = `This leaves ${answering} of ${left.length} voting coordinators, and ${needed} are needed: the loss of one more stops the tier`;
+  const consequence =
+    answering < needed ? "the tier stops at once" : "the loss of one more of them stops the tier";
+  const stake = `Of ${left.length} voting coordinators that this leaves ${answering} answer, and ${needed} are needed: ${consequence}`;
   if (io.ask === null) {
-    io.err(`warning: ${stake}\n`);
-    return;
+    throw new ClusterduckError("INVALID_ARGUMENT", `Nothing was done: nobody can be asked here. ${stake}`, {
+      hint: `Let another one join first (duckctl coordinators add ID); or: duckctl coordinators remove ${id} --yes`,
+    });
   }
   const answer = await io.ask(`${stake}. Type the coordinator's id to remove it: `);
   if (answer.trim() !== id)

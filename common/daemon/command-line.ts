@@ -14,7 +14,7 @@ import { launchDaemon, LaunchFailed } from "./daemonize.js";
 import { followFile } from "./follow-file.js";
 import { logFilePath } from "./log-files.js";
 import type { LogStream } from "./log-files.js";
-import { reloadDaemon, stopDaemon } from "./stop.js";
+import { assertRuns, reloadDaemon, stopDaemon } from "./stop.js";
 import { supervisorOf } from "./supervisor.js";
 
 export type DaemonIo = {
@@ -32,6 +32,11 @@ export type DaemonProgram = {
   readonly places: (config: FileConfig) => DaemonPlaces;
   /** One line about a valid configuration, and warnings. */
   readonly summary: (config: FileConfig) => { readonly line: string; readonly warnings: readonly string[] };
+  /**
+   * Reads the files that the running program reads again at a reload, beside its configuration.
+   * @throws ClusterduckError for one that it would refuse.
+   */
+  readonly assertReloadable: (config: FileConfig) => Promise<void>;
   /** Runs in the foreground until told to stop. */
   readonly run: (request: RunRequest) => Promise<void>;
   /** Options of `run` beside the common ones. */
@@ -141,9 +146,15 @@ function commandLine(
     .action((flags: CommonFlags & { force?: true }) => stop(daemon.name, places(flags).pidFile, flags, io));
 
   withFile(program.command("reload"))
-    .description("make the one in the background read its configuration again; a wrong one is refused here")
-    .action((flags: CommonFlags) => {
-      const pid = reloadDaemon(daemon.name, places(flags).pidFile);
+    .description(
+      "make the one in the background read its configuration and certificates again; wrong ones are refused here",
+    )
+    .action(async (flags: CommonFlags) => {
+      const config = readFileConfig(flags.config);
+      const { pidFile } = placesOf(daemon, flags, config);
+      assertRuns(daemon.name, pidFile);
+      await daemon.assertReloadable(config);
+      const pid = reloadDaemon(daemon.name, pidFile);
       io.err(`${daemon.name} ${pid} reads its configuration again\n`);
     });
 

@@ -69,15 +69,19 @@ export async function stopDaemon(request: StopRequest): Promise<StopOutcome> {
  * @throws ClusterduckError NOT_RUNNING, COMMAND_FAILED
  */
 export function reloadDaemon(program: string, pidFile: string): number {
+  const pid = assertRuns(program, pidFile);
+  signal(program, pid, "SIGHUP");
+  return pid;
+}
+
+/** @returns the process id of what would be reloaded. @throws ClusterduckError NOT_RUNNING */
+export function assertRuns(program: string, pidFile: string): number {
   const holder = readPidFile(pidFile);
-  if (holder === null || !isRunning(holder)) {
-    throw new ClusterduckError(
-      "NOT_RUNNING",
-      `Cannot reload ${program}: no running process in pid file "${pidFile}"`,
-    );
-  }
-  signal(program, holder.pid, "SIGHUP");
-  return holder.pid;
+  if (holder !== null && isRunning(holder)) return holder.pid;
+  throw new ClusterduckError(
+    "NOT_RUNNING",
+    `Cannot reload ${program}: no running process in pid file "${pidFile}"`,
+  );
 }
 
 function signal(program: string, pid: number, name: "SIGTERM" | "SIGKILL" | "SIGHUP"): void {

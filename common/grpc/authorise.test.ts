@@ -5,8 +5,9 @@ import type { PeerIdentity, PeerRole } from "../tls/identity.js";
 import { authorise } from "./authorise.js";
 
 const who = (role: PeerRole, cluster = "prod"): PeerIdentity => ({ role, name: "x1", cluster });
-const ask = (callers: readonly PeerRole[] | null, caller: PeerIdentity | null) =>
+const ask = (callers: readonly PeerRole[] | null, caller: PeerIdentity | null, isForSelf = false) =>
   authorise({
+    isForSelf,
     service: "clusterduck.v1.AgentService",
     callers,
     caller,
@@ -36,10 +37,16 @@ test("a service whose callers nobody named takes nobody, one for all takes every
   }
 });
 
-test("a coordinator may ask itself, another member may not ask it", () => {
-  assert.equal(ask(["client"], { role: "member", name: "c1", cluster: "prod" }), null);
-  assert.notEqual(ask(["client"], { role: "member", name: "c2", cluster: "prod" }), null);
-  assert.notEqual(ask(["client"], { role: "agent", name: "c1", cluster: "prod" }), null);
+test("a coordinator may ask itself how it is and no more, another member may not even ask", () => {
+  const itself = { role: "member", name: "c1", cluster: "prod" } as const;
+
+  assert.equal(ask(["client"], itself, true), null);
+  assert.match(
+    ask(["client"], itself)?.message ?? "",
+    /is for member "c1", and AgentService wants one for a client/,
+  );
+  assert.notEqual(ask(["client"], { ...itself, name: "c2" }, true), null);
+  assert.notEqual(ask(["client"], { ...itself, role: "agent" }, true), null);
 });
 
 test("neither another tier nor a certificate without identity is let in, whatever the service", () => {

@@ -8,6 +8,8 @@ export type Authorisation = {
   readonly service: string;
   /** Whose certificates may call it; null: those of all. */
   readonly callers: readonly PeerRole[] | null;
+  /** It only asks how the server is: who holds the server's own certificate may, too. */
+  readonly isForSelf: boolean;
   /** Null: the certificate is trusted, but says not who its holder is. */
   readonly caller: PeerIdentity | null;
   /** Of the server. */
@@ -15,7 +17,13 @@ export type Authorisation = {
 };
 
 /** Whether a caller may go on; if not, what to tell it about its certificate. */
-export function authorise({ service, callers, caller, own }: Authorisation): ClusterduckError | null {
+export function authorise({
+  service,
+  callers,
+  isForSelf,
+  caller,
+  own,
+}: Authorisation): ClusterduckError | null {
   const needed = callers?.[0] ?? "client";
   if (caller === null) {
     return denied(
@@ -30,8 +38,8 @@ export function authorise({ service, callers, caller, own }: Authorisation): Clu
     );
   }
   if (callers === null || callers.includes(caller.role)) return null;
-  // Whoever has a coordinator's key is that coordinator: `duck-coordinator status` asks with it.
-  if (caller.role === own.role && caller.name === own.name) return null;
+  // Whoever has a coordinator's key is that coordinator, and no operator: `duck-coordinator status` asks with it.
+  if (isForSelf && caller.role === own.role && caller.name === own.name) return null;
   const short = service.split(".").at(-1) ?? service;
   return denied(
     `it is for ${describeIdentity(caller)}, and ${short} wants ${callers.length === 0 ? "none at all" : `one for ${withArticle(callers)}`}`,

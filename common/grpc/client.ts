@@ -12,6 +12,7 @@ import type { CallOptions, ServiceClient } from "./service.js";
 import { asBuffer, asBytes, methodPath, quietenGrpc } from "./service.js";
 import { writeOne } from "./write-one.js";
 import { errorFromStatus } from "./status.js";
+import { explainWrongPort } from "./wrong-port.js";
 
 export type GrpcClientOptions = {
   /** Largest message taken, bytes. Default: 16 MiB, as answers list whole clusters. */
@@ -89,7 +90,7 @@ export function createGrpcClient<S extends DescService>(
           { cause: thrown },
         );
       }
-      const error = errorFromStatus(thrown, address);
+      const error = explainWrongPort(errorFromStatus(thrown, address), { address, service: desc.typeName });
       return tls === null ? explainPlain(error, address) : explainTls(error, address, tls);
     },
   };

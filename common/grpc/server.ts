@@ -28,7 +28,7 @@ import type { TlsSource } from "../tls/source.js";
 import { authorise } from "./authorise.js";
 import { peerIdentity } from "./peer-identity.js";
 import type { BoundService, CallContext } from "./service.js";
-import { asBuffer, grpcServiceDefinition, quietenGrpc } from "./service.js";
+import { asBuffer, grpcServiceDefinition, methodPath, quietenGrpc } from "./service.js";
 import { RefusalLog } from "./refusals.js";
 import { statusFromError } from "./status.js";
 import { listenTls } from "./tls-listener.js";
@@ -153,6 +153,11 @@ function gate(
   const callers = new Map<string, readonly PeerRole[]>(
     services.map((service) => [service.desc.typeName, service.callers]),
   );
+  const forSelf = new Set(
+    services.flatMap(({ desc, forSelf: names }) =>
+      desc.methods.filter(({ localName }) => names.includes(localName)).map(methodPath),
+    ),
+  );
   return (method, call) => {
     const service = method.path.split("/")[1] ?? "";
     const listener = new ServerListenerBuilder()
@@ -166,6 +171,7 @@ function gate(
         const denied = authorise({
           service,
           callers: callers.get(service) ?? null,
+          isForSelf: forSelf.has(method.path),
           caller,
           own: options.tls.material.identity,
         });

@@ -60,15 +60,21 @@ export type BoundService = {
   readonly handlers: Readonly<Record<string, unknown>>;
   /** Whose certificates may call it, where there is TLS. */
   readonly callers: readonly PeerRole[];
+  /** Methods, as the handlers are named, that the holder of the server's own certificate may call too. */
+  readonly forSelf: readonly string[];
 };
 
-/** @param callers Whose certificates may call it; nobody's unless they are named. */
+/**
+ * @param callers Whose certificates may call it; nobody's unless they are named.
+ * @param forSelf Methods that the holder of the server's own certificate may call whatever its role.
+ */
 export function bindService<S extends DescService>(
   desc: S,
   handlers: ServiceHandlers<S>,
   callers: readonly PeerRole[] = [],
+  forSelf: readonly (keyof S["method"] & string)[] = [],
 ): BoundService {
-  return { desc, handlers, callers };
+  return { desc, handlers, callers, forSelf };
 }
 
 /**

@@ -48,6 +48,9 @@ export function statusFromError(error: ClusterduckError): StatusObject {
   };
 }
 
+/** Said of a server that has no such service, or no such method of it. */
+export const UNKNOWN_CALL = "does not know this call";
+
 /** What a call to `address` threw, as a ClusterduckError; one that the server sent comes back as it was. */
 export function errorFromStatus(thrown: unknown, address: string): ClusterduckError {
   if (thrown instanceof ClusterduckError) return thrown;
@@ -65,6 +68,11 @@ export function errorFromStatus(thrown: unknown, address: string): ClusterduckEr
     });
   }
   return translate(thrown, address);
+}
+
+/** Whether these are a coordinator's own words, and not ours about a call that found none. */
+export function isAnswer(error: ClusterduckError): boolean {
+  return isStatus(error.cause) && typeof error.cause.metadata?.get(CODE_KEY)[0] === "string";
 }
 
 /** What gRPC itself says, in our words. */
@@ -90,11 +98,8 @@ function translate(thrown: Status, address: string): ClusterduckError {
     case status.UNIMPLEMENTED:
       return new ClusterduckError(
         "INVALID_ARGUMENT",
-        `${address} does not know this call: ${thrown.details}`,
-        {
-          ...options,
-          hint: "Check that the address is a coordinator's gRPC port and that both programs have the same version",
-        },
+        `${address} ${UNKNOWN_CALL}: ${thrown.details}`,
+        options,
       );
     case status.RESOURCE_EXHAUSTED:
       return new ClusterduckError(

@@ -14,9 +14,11 @@ import {
   X509CertificateGenerator,
 } from "@peculiar/x509";
 import type { Extension, JsonGeneralName, JsonName } from "@peculiar/x509";
+import { formatDuration } from "../duration.js";
 import { ClusterduckError } from "../errors.js";
 import type { PeerIdentity, PeerRole } from "./identity.js";
 import { identityUri } from "./identity.js";
+import { roundDown } from "./words.js";
 
 /** A certificate and its key, both in PEM form. */
 export type KeyPair = { readonly cert: string; readonly key: string };
@@ -26,6 +28,8 @@ const DAY_MS = 86_400_000;
 export const AUTHORITY_LIFETIME_MS = 3_650 * DAY_MS;
 /** A year and a month: renewing once a year is never late. */
 export const LEAF_LIFETIME_MS = 397 * DAY_MS;
+/** Shorter, and hosts whose clocks differ would not agree whether it holds. */
+export const LEAF_LIFETIME_MIN_MS = 10 * 60_000;
 /** Hosts' clocks differ: a certificate that was made now holds for one that is so much behind. */
 const BACKDATED_MS = 5 * 60_000;
 
@@ -66,12 +70,14 @@ export type LeafRequest = {
   /** DNS names and IP addresses under which the holder is reached. */
   readonly hosts: readonly string[];
   readonly wallMs: number;
+  /** Default: `LEAF_LIFETIME_MS`, or what is left of the authority. */
   readonly lifetimeMs?: number;
 };
 
 /**
  * A certificate with a new key. It never outlives its authority.
- * @throws ClusterduckError CONFIG_INVALID when the authority cannot sign.
+ * @throws ClusterduckError CONFIG_INVALID when the authority cannot sign, INVALID_ARGUMENT for a lifetime that is
+ * too short to be of use, or longer than the authority's.
  */
 export async function issueCertificate(authority: KeyPair, request: LeafRequest): Promise<KeyPair> {
   const { identity, hosts, wallMs, lifetimeMs = LEAF_LIFETIME_MS } = request;
@@ -82,6 +88,9 @@ export async function issueCertificate(authority: KeyPair, request: LeafRequest)
       `Cannot issue a certificate: the authority's own ended at ${certificate.notAfter.toISOString()}`,
       { hint: "duckctl tls renew --authority" },
     );
+  }
+  if (request.lifetimeMs !== undefined) {
+    assertLifetime(request.lifetimeMs, { leftMs: certificate.notAfter.getTime() - wallMs });
   }
   const keys = await webcrypto.subtle.generateKey(KEY_ALGORITHM, true, ["sign", "verify"]);
   const leaf = await X509CertificateGenerator.create({
@@ -104,6 +113,29 @@ export async function issueCertificate(authority: KeyPair, request: LeafRequest)
     ],
   });
   return { cert: pemOf(leaf), key: exportKey(keys.privateKey) };
+}
+
+/** @throws ClusterduckError INVALID_ARGUMENT */
+function assertLifetime(lifetimeMs: number, { leftMs }: { readonly leftMs: number }): void {
+  const refused = (problem: string, hint: string): ClusterduckError =>
+    new ClusterduckError(
+      "INVALID_ARGUMENT",
+      `Cannot issue a certificate with a lifetime of ${formatDuration(lifetimeMs)}: ${problem}`,
+      { hint },
+    );
+  if (lifetimeMs < LEAF_LIFETIME_MIN_MS) {
+    const shortest = formatDuration(LEAF_LIFETIME_MIN_MS);
+    throw refused(
+      `it must be at least ${shortest}, as the clocks of hosts differ`,
+      `--lifetime ${shortest}, or longer`,
+    );
+  }
+  // Certificates end at whole seconds.
+  if (lifetimeMs - leftMs < 1_000) return;
+  throw refused(
+    `the authority itself holds for another ${formatDuration(roundDown(leftMs))}`,
+    "A shorter one; or first duckctl tls renew --authority",
+  );
 }
 
 type Keys = { readonly publicKey: webcrypto.CryptoKey; readonly privateKey: webcrypto.CryptoKey };

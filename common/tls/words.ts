@@ -44,7 +44,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
 /** Days for what lasts days: nobody reads the milliseconds of a year. */
-function roundDown(durationMs: number): number {
+export function roundDown(durationMs: number): number {
   const unitMs =
     durationMs >= 2 * DAY_MS
       ? DAY_MS

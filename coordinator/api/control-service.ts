@@ -124,5 +124,5 @@ export function controlService(context: ControlContext): BoundService {
       }
     },
   };
-  return bindService(ControlService, handlers, ["client"]);
+  return bindService(ControlService, handlers, ["client"], ["getStatus"]);
 }

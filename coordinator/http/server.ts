@@ -117,6 +117,7 @@ function isOfTier({ raw }: FastifyRequest, reply: FastifyReply, tls: TlsSource):
     const denied = authorise({
       service: "metrics",
       callers: null,
+      isForSelf: false,
       caller: certificate?.identity ?? null,
       own: tls.material.identity,
     });

@@ -1,4 +1,6 @@
-import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { ClusterduckError } from "../../common/errors.js";
+import type { ErrorCode } from "../../common/errors.js";
+import { isAnswer } from "../../common/grpc/status.js";
 import { networkIdentity } from "../../common/net/host-identity.js";
 import type { TlsSource } from "../../common/tls/source.js";
 import { FEATURE_LEVEL } from "../state/features.js";
@@ -13,6 +15,8 @@ import type { TierPassphrase } from "./tier-passphrase.js";
 
 /** Longer than the patience of the one that is asked, milliseconds. */
 const JOIN_TIMEOUT_MS = 30_000;
+/** Nobody is there, or one that knows no leader: another member may. */
+const MAY_BE_BETTER_ELSEWHERE: ReadonlySet<ErrorCode> = new Set(["UNREACHABLE", "TIMED_OUT", "NOT_LEADER"]);
 
 export type JoinOptions = Omit<AskOptions, "member"> & {
   readonly directory: string;
@@ -78,6 +82,7 @@ async function askToJoin(
   if (token !== null) assertFits(token, member, tls);
   const peers = new TierPeers(() => null, tls);
   const problems: string[] = [];
+  let hint = "Name the raft address of a member that runs: duckctl coordinators list -o wide";
   try {
     for (const address of addresses) {
       try {
@@ -102,18 +107,17 @@ async function askToJoin(
         const { clusterId, incarnation, members } = answer;
         return { clusterId, incarnation, members };
       } catch (thrown) {
-        const isAway =
-          thrown instanceof ClusterduckError && ["UNREACHABLE", "TIMED_OUT"].includes(thrown.code);
-        if (!isAway) throw thrown;
-        problems.push(messageOf(thrown));
+        if (!(thrown instanceof ClusterduckError) || !MAY_BE_BETTER_ELSEWHERE.has(thrown.code)) throw thrown;
+        // It runs, so naming another one is not what helps.
+        const runs = isAnswer(thrown);
+        problems.push(runs ? `${address} answers: ${thrown.message}` : thrown.message);
+        hint = thrown.hint ?? hint;
       }
     }
   } finally {
     peers.close();
   }
-  throw new ClusterduckError("UNREACHABLE", `Cannot join: ${problems.join("; ")}`, {
-    hint: "Name the raft address of a member that runs: duckctl coordinators list -o wide",
-  });
+  throw new ClusterduckError("UNREACHABLE", `Cannot join: ${problems.join("; ")}`, { hint });
 }
 
 /** What a token itself says against this coordinator: no need to ask anybody. */

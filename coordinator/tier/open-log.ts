@@ -20,6 +20,7 @@ import { foundTier } from "./found-tier.js";
 import { joinDurably } from "./join-tier.js";
 import type { TierPassphrase } from "./tier-passphrase.js";
 import { clusterIdOf } from "./founding.js";
+import { assertTierFileNotLost } from "./missing-tier-file.js";
 import { newIncarnation, newTierFile, readTierFile, writeTierFile } from "./tier-file.js";
 import type { TierFile } from "./tier-file.js";
 
@@ -66,12 +67,13 @@ export async function openLog(options: OpenLogOptions): Promise<OpenedLog> {
       },
     );
   }
+  const isFit = known !== null || (await assertTierFileNotLost(id, dataDir));
   if (!raft.isEnabled) {
     if (known !== null && known.clusterId !== "") throw transportMissing(id, known);
     const log = await openSingleMemberLog({ dir: dataDir, memberId: id, clock, logger: logger.child("log") });
     return { log, tier: null };
   }
-  return openMember(options, known ?? newTierFile(id), known !== null);
+  return openMember(options, known ?? newTierFile(id), { isOnDisk: known !== null, isFit });
 }
 
 /** Where the other coordinators reach this one. @throws ClusterduckError CONFIG_INVALID without a port of its own. */
@@ -91,7 +93,11 @@ export function raftAddressOf({ raft, id }: CoordinatorConfig): string {
   });
 }
 
-async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: boolean): Promise<OpenedLog> {
+async function openMember(
+  options: OpenLogOptions,
+  known: TierFile,
+  { isOnDisk, isFit }: { readonly isOnDisk: boolean; readonly isFit: boolean },
+): Promise<OpenedLog> {
   const { config, tls, clock, random, logger } = options;
   const { dataDir, id, raft } = config;
   const address = raftAddressOf(config);
@@ -100,7 +106,7 @@ async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: bo
   // A coordinator that stood alone becomes the first of its tier, whose name is in its log.
   const stoodAlone = known.clusterId === "" && hasLog;
   const file = stoodAlone
-    ? await asFirst(dataDir, known)
+    ? await asFirst(dataDir, known, isFit)
     : known.clusterId === ""
       ? await become(options, { file: known, isOnDisk, address })
       : known;
@@ -139,8 +145,9 @@ async function openMember(options: OpenLogOptions, known: TierFile, isOnDisk: bo
  * A log that no tier's name stands beside may be that of a snapshot, restored where a member of a tier had been: what
  * it becomes is new, and members of that tier have no part in it.
  */
-async function asFirst(directory: string, known: TierFile): Promise<TierFile> {
-  if (known.incarnation !== "") return known;
+async function asFirst(directory: string, known: TierFile, isFit: boolean): Promise<TierFile> {
+  // A log that is damaged, or of another coordinator, is not going to be opened.
+  if (known.incarnation !== "" || !isFit) return known;
   const file = { ...known, incarnation: newIncarnation() };
   await writeTierFile(directory, file);
   return file;

@@ -25,7 +25,7 @@ export type TierFile = {
   readonly hasLog: boolean;
 };
 
-const NAME = "tier.json";
+export const TIER_FILE = "tier.json";
 const FORMAT = "clusterduck-tier";
 const VERSION = 1;
 
@@ -47,7 +47,8 @@ export function newIncarnation(): string {
 
 /**
  * From now on the others of the tier refuse this directory's coordinator, as it does them. Nothing to do where the
- * directory has no file yet: whoever opens a log there without one begins anew in any case. Durable when it resolves.
+ * directory has no file: whoever opens a log without one, and is the only member by it, begins anew in any case.
+ * Durable when it resolves.
  * @throws ClusterduckError DISK_FAILED, LOG_CORRUPT, VERSION_UNSUPPORTED.
  */
 export async function beginIncarnation(directory: string): Promise<void> {
@@ -69,7 +70,7 @@ export async function beginTierOf(clusterId: string, directory: string): Promise
 
 /** Null: there is none. @throws ClusterduckError LOG_CORRUPT, VERSION_UNSUPPORTED, DISK_FAILED. */
 export async function readTierFile(directory: string): Promise<TierFile | null> {
-  const path = join(directory, NAME);
+  const path = join(directory, TIER_FILE);
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -84,7 +85,7 @@ export async function readTierFile(directory: string): Promise<TierFile | null> 
 
 /** Durable when it resolves. @throws ClusterduckError DISK_FAILED. */
 export async function writeTierFile(directory: string, file: TierFile): Promise<void> {
-  const path = join(directory, NAME);
+  const path = join(directory, TIER_FILE);
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });
     const text = `${JSON.stringify({ format: FORMAT, version: VERSION, ...file }, null, 2)}\n`;

@@ -35,6 +35,16 @@ test("without a leader everybody speaks to everybody: who does not is missing, a
   assert.match(hint, /recover-quorum/);
 });
 
+test("when one was heard last is no matter of who leads since when; never is never", () => {
+  const peers = [peer("c1", 0), peer("c2", 3_600_000), peer("c3", null)];
+  const unheard = (leadership: Leadership) =>
+    healthOf({ selfId: "c1", leadership, peers, sinceMs: 12_000 }).map(({ unheardMs }) => unheardMs);
+
+  assert.deepEqual(unheard(led("c1")), [0, 3_600_000, null]);
+  assert.deepEqual(unheard(nobody), [0, 3_600_000, null]);
+  assert.deepEqual(unheard(led("c2")), [0, 3_600_000, null]);
+});
+
 test("a follower says nothing about other followers", () => {
   const peers = [peer("c1", 0), peer("c2", 100), peer("c3", 3_600_000)];
 

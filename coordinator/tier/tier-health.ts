@@ -12,6 +12,8 @@ export type MemberHealth = {
   readonly state: "answers" | "missing" | "unknown";
   /** For how long nothing was heard, milliseconds; null where that is not known. */
   readonly silentMs: number | null;
+  /** For how long it was not heard, whoever led meanwhile, milliseconds; null: never since the start, or not known. */
+  readonly unheardMs: number | null;
   readonly matchIndex: number | null;
   /** As `PeerStatus.problem`. */
   readonly problem?: PeerProblem;
@@ -38,7 +40,8 @@ export function healthOf(view: TierView): readonly MemberHealth[] {
     const silentMs = isSelf ? 0 : silenceOf(peer, view);
     const state = silentMs === null ? "unknown" : silentMs < MISSING_AFTER_MS ? "answers" : "missing";
     const { id, role, address, matchIndex, problem } = peer;
-    const health = { id, role, address, isSelf, state, silentMs, matchIndex } as const;
+    const unheardMs = silentMs === null || isSelf ? silentMs : peer.silentMs;
+    const health = { id, role, address, isSelf, state, silentMs, unheardMs, matchIndex } as const;
     const trouble = view.troubleOf?.(id) ?? null;
     return {
       ...health,

@@ -1,10 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Clock } from "../../common/clock.js";
 import type { SecretConfig } from "../../common/config/model.js";
 import { formatDuration } from "../../common/duration.js";
-import { ClusterduckError, messageOf } from "../../common/errors.js";
+import { ClusterduckError } from "../../common/errors.js";
 import { RefusalLog } from "../../common/grpc/refusals.js";
 import type { CallContext, CallOptions } from "../../common/grpc/service.js";
 import type { Logger } from "../../common/logger.js";
@@ -24,6 +23,7 @@ import type {
   PassphraseProof,
   PassphraseProofSchema,
 } from "../../proto/gen/clusterduck/v1/passphrase_pb.js";
+import { readPassphraseFile } from "./passphrase-file.js";
 import type { TierCalls } from "./peers.js";
 
 export type TierPassphraseOptions = {
@@ -83,7 +83,7 @@ export class TierPassphrase {
   static async open(options: TierPassphraseOptions): Promise<TierPassphrase> {
     const { passphrase, tls } = options;
     if (passphrase === null) return new TierPassphrase(options, null);
-    const text = "text" in passphrase ? passphrase.text : await readSecret(passphrase.file);
+    const text = "text" in passphrase ? passphrase.text : await readPassphraseFile(passphrase.file);
     return new TierPassphrase(options, await passphraseKey(text, tls?.material.identity.cluster ?? ""));
   }
 
@@ -232,26 +232,4 @@ function sourceOf({ peer, identity }: Pick<CallContext, "peer" | "identity">): s
 
 function briefly(fingerprint: string): string {
   return fingerprint === "" ? "none" : `${fingerprint.slice(0, 16)}…`;
-}
-
-async function readSecret(file: string): Promise<string> {
-  try {
-    // Editors and `echo` end a file with a line break.
-    return (await readFile(file, "utf8")).replace(/\r?\n$/, "");
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why =
-      code === "ENOENT"
-        ? "there is no such file"
-        : code === "EACCES"
-          ? "permission denied"
-          : messageOf(cause);
-    throw new ClusterduckError("CONFIG_UNREADABLE", `Cannot read passphrase_file "${file}": ${why}`, {
-      cause,
-      hint:
-        code === "ENOENT"
-          ? "Copy it from another coordinator, or make one: openssl rand -base64 24"
-          : "Let the user that runs the program read it",
-    });
-  }
 }

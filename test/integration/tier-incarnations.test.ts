@@ -201,7 +201,35 @@ test("that there is a log is noted before it is opened, so that a wiped disk can
   await only.launch().event(({ event }) => event === "log.opened");
 
   const text = await readFile(join(only.folder, "data", "tier.json"), "utf8");
-  assert.equal((JSON.parse(text) as { hasLog: boolean }).hasLog, true);
+  const { hasLog, clusterId } = JSON.parse(text) as { hasLog: boolean; clusterId: string };
+  assert.equal(hasLog, true);
+  const started = await only.program().event(({ event }) => event === "coordinator.started");
+  assert.deepEqual([started["cluster_id"], clusterId !== ""], [clusterId, true]);
+});
+
+test("a member whose tier.json is gone does not begin anew by itself: it says what helps, and that does", async (t) => {
+  const tier = await startCoordinatorTier(t, { yaml: YAML });
+  await tier.settled();
+  const leader = await tier.leader();
+  const member = await stopped(tier.members.find(({ id }) => id !== leader.id));
+  const path = join(member.folder, "data", "tier.json");
+  const backup = await readFile(path, "utf8");
+  await rm(path);
+
+  const refused = member.launch();
+  assert.equal(await refused.ended, 1, refused.text());
+  assert.match(refused.text(), /tier\.json" is missing/);
+  assert.match(refused.text(), /back from a backup.*coordinators remove c\d.*recover-quorum/s);
+  const joining = command(t, member, "join", leader.raft, "--token", "none");
+  assert.notEqual(await joining.ended, 0);
+  assert.match(joining.text(), /tier\.json" is missing/);
+  await assert.rejects(readFile(path), { code: "ENOENT" });
+
+  await writeFile(path, backup);
+  await member.start();
+  await eventually("it follows again", async () =>
+    (await rowsOf(tier, leader.id)).some(({ id, state }) => id === member.id && state === "answers"),
+  );
 });
 
 async function stopped(member: TierProcess | undefined): Promise<TierProcess> {

@@ -337,6 +337,56 @@ test("a broken certificate is refused at a reload, and the one before goes on", 
   await program.event((line) => line.event === "config.reloaded");
 });
 
+test("a coordinator's own certificate asks how it is, and is no operator's", async (t) => {
+  const files = await tier.issue("member", "c1");
+  const { duckctl } = await startCoordinator(t, files);
+
+  const asked = await duckctl(files, "status");
+  assert.notEqual(asked.code, 7, asked.err);
+  assert.match(asked.out, /c1/);
+  for (const words of [
+    ["nodes", "add", "web", "127.0.0.1:9"],
+    ["coordinators", "list"],
+  ]) {
+    const denied = await duckctl(files, ...words);
+    assert.equal(denied.code, 7, denied.err);
+    assert.match(denied.err, /it is for member "c1", and ControlService wants one for a client/);
+  }
+});
+
+test("the command that asks for a reload refuses a broken certificate itself, and nothing is reloaded", async (t) => {
+  const home = folder(t);
+  const [member, agent] = [await tier.issue("member", "c1"), await tier.issue("agent", "a1")];
+  const file = join(home, "clusterduck.yaml");
+  writeFileSync(
+    file,
+    `clusters: {web: {type: http}}
+coordinator: {id: c1, data_dir: data, pid_file: c1.pid, listen: "127.0.0.1:0", http: off, tls: ${section(member)}}
+agent: {id: a1, coordinators: ["127.0.0.1:1"], state_dir: state, pid_file: a1.pid, tls: ${section(agent)}}\n`,
+  );
+  for (const [name, files] of [
+    ["duck-coordinator", member],
+    ["duck-agent", agent],
+  ] as const) {
+    const program = runProgram(name, ["-c", file]);
+    atEnd(t, () => program.kill());
+    await program.event(({ event }) => event === "coordinator.started" || event === "agent.started");
+    const cert = readFileSync(files.cert);
+    writeFileSync(files.cert, "nothing");
+
+    const refused = runProgram(name, ["reload", "-c", file]);
+    assert.equal(await refused.ended, 2, refused.text());
+    assert.match(refused.text(), /error: .*\.crt": it holds no certificate in PEM form/);
+    assert.ok(refused.text().includes(files.cert), refused.text());
+    writeFileSync(files.cert, cert);
+    const taken = runProgram(name, ["reload", "-c", file]);
+    assert.equal(await taken.ended, 0, taken.text());
+
+    await program.event((line) => line.event === "config.reloaded");
+    assert.ok(!program.events.some(({ event }) => event === "config.reload_failed"), program.text());
+  }
+});
+
 test("the embedded form has an agent certificate of its own, and says so when it lacks one", async (t) => {
   const home = folder(t);
   const file = join(home, "clusterduck.yaml");

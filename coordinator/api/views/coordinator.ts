@@ -11,7 +11,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
   const { log, replica, clock, tier } = context;
   const { leaderId } = log.leadership();
   return tier.members().map((member) => {
-    const { id, role, address, isSelf, state, silentMs, matchIndex, problem, trouble } = member;
+    const { id, role, address, isSelf, state, unheardMs, matchIndex, problem, trouble } = member;
     const known = replica.state.members.get(id);
     const told = isSelf ? context.address : (known?.agentAddress ?? "");
     return {
@@ -26,7 +26,7 @@ export function coordinatorViews(context: ControlContext): MessageInitShape<type
       problem: [trouble, problem]
         .flatMap((each) => (each === undefined ? [] : [`${each.message}. ${each.hint}`]))
         .join(". "),
-      ...(silentMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - silentMs)) }),
+      ...(unheardMs === null ? {} : { lastHeardAt: timestampFromMs(Math.round(clock.wallMs() - unheardMs)) }),
       ...(matchIndex === null ? {} : { matchIndex: BigInt(matchIndex) }),
     };
   });

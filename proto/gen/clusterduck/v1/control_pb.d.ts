@@ -163,7 +163,7 @@ export declare type Coordinator = Message<"clusterduck.v1.Coordinator"> & {
   state: string;
 
   /**
-   * When it last answered; unset where that is not known.
+   * When it last answered; unset where that is not known, or it never has (then the state is not "unknown").
    *
    * @generated from field: google.protobuf.Timestamp last_heard_at = 8;
    */
