@@ -22,7 +22,7 @@ export function explainWrongPort(
   const isOther = error.code === "UNREACHABLE" && OTHER_PROTOCOL.test(error.message);
   if (!isOurs && !isOther) return error;
   const message = isOther
-    ? `Cannot reach ${address}: what listens there speaks no gRPC, as a coordinator's HTTP port`
+    ? `Cannot reach ${address}: what listens there does not speak gRPC; it may be a coordinator's HTTP port`
     : `${error.message}: ${AMONG_COORDINATORS.has(service) ? "it is not where coordinators listen for each other" : "it is not where a coordinator listens for duckctl and agents"}`;
   return new ClusterduckError(error.code, message, { cause: error, hint: rightPort(service) });
 }

@@ -62,7 +62,7 @@ test("another port of a coordinator is told as such, with the one that is meant"
     hint,
   });
   await assert.rejects(join(t, [`127.0.0.1:${(http.address() as AddressInfo).port}`]), {
-    message: /what listens there speaks no gRPC, as a coordinator's HTTP port/,
+    message: /what listens there does not speak gRPC; it may be a coordinator's HTTP port/,
     hint,
   });
 });
