@@ -21,12 +21,16 @@ export type Question = {
  * @throws ClusterduckError what the server said that tells most.
  */
 export async function askQuestion({ turns, servers, ask, options }: Question): Promise<unknown> {
+  const { timeoutMs = Infinity } = options ?? {};
+  const deadlineMs = performance.now() + timeoutMs;
+  const left = (): CallOptions | undefined =>
+    timeoutMs === Infinity ? options : { ...options, timeoutMs: Math.max(1, deadlineMs - performance.now()) };
   let telling: unknown = null;
   let slow: number | null = null;
   for (let tried = 1; ; tried++) {
     const isLast = tried >= servers;
     try {
-      return await ask(isLast ? options : hurried(options));
+      return await ask(isLast ? left() : hurried(left()));
     } catch (thrown) {
       if (!isPassing(thrown)) throw thrown;
       // What a coordinator says of the tier tells more than that another one is not there.
@@ -40,7 +44,7 @@ export async function askQuestion({ turns, servers, ask, options }: Question): P
     if (slow === null) throw telling;
     // It is there, and nobody else has answered: now it has all the time.
     turns.goTo(slow);
-    return await ask(options);
+    return await ask(left());
   }
 }
 

@@ -76,7 +76,7 @@ for (const [words, reason] of Object.entries({
   "connect EACCES /run/duck.sock": "permission denied",
   "connect EHOSTUNREACH 10.0.0.1:1": "the host does not answer",
   "no connection within 5 ms": "the host does not answer",
-  "Protocol error": "what listens there does not speak gRPC",
+  "what listens there does not speak gRPC; it may be": "what listens there does not speak gRPC",
 })) {
   test(`"${words}" is told as "${reason}"`, () => {
     const { message } = explained(unreachable(words), { "a:1": undefined });

@@ -67,7 +67,7 @@ function reasonOf(message: string): string {
   if (/EACCES|EPERM/.test(message)) return "permission denied";
   if (/ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|no connection (within|in time)/.test(message))
     return "the host does not answer";
-  if (/ECONNRESET|Protocol error|PROTOCOL_ERROR|HPE_|does not speak gRPC|closed/i.test(message))
+  if (/ECONNRESET|PROTOCOL_ERROR|HPE_|does not speak gRPC|closed/i.test(message))
     return "what listens there does not speak gRPC";
   return "";
 }

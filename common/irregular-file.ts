@@ -12,7 +12,7 @@ export function irregularFile(path: string): string | null {
   return found.isSymbolicLink() ? `a symbolic link to "${readlinkSync(path)}"` : describeIrregular(found);
 }
 
-/** As `irregularFile`, of what has been looked at already. */
+/** As `irregularFile`, of what `stat` found at the end of any links. */
 export function describeIrregular(found: Stats): string | null {
   if (found.isFile()) return null;
   if (found.isDirectory()) return "a directory";

@@ -6,7 +6,7 @@ import { describeCertificate } from "../../common/tls/certificate.js";
 import { isDue } from "../../common/tls/due.js";
 import { RENEW, complaintOfTime, remaining } from "../../common/tls/words.js";
 import type { ProblemSchema } from "../../proto/gen/clusterduck/v1/control_pb.js";
-import { isHeldUp, quorumOf } from "../tier/tier-health.js";
+import { quorumOf } from "../tier/tier-health.js";
 import type { BalancerStatus, ControlContext } from "./context.js";
 
 type Problem = MessageInitShape<typeof ProblemSchema> & { severity: "error" | "warning" };
@@ -82,13 +82,15 @@ function memberProblems({ log, tier }: ControlContext): Problem[] {
     ...problem,
   }));
   const all = tier.members();
-  const working = quorumOf(all.filter((member) => !isHeldUp(member))).answering;
-  // A leader hears from all.
-  const isStopped = log.leadership().isLeader && working < quorumOf(all).needed;
-  const members = all.flatMap(({ id, problem, trouble }): Problem[] => {
+  const { isLeader, leaderId } = log.leadership();
+  const { answering, needed } = quorumOf(all);
+  // Others do not hear from all.
+  const isStopped = isLeader && answering < needed;
+  const members = all.flatMap(({ id, isSelf, problem, trouble }): Problem[] => {
     const subject = `coordinator ${id}`;
     const told: Problem[] = problem === undefined ? [] : [{ severity: "warning", subject, ...problem }];
-    if (trouble === undefined) return told;
+    // Without a leader, why there is none says it already.
+    if (trouble === undefined || (isSelf && leaderId === null)) return told;
     const { message, hint } = trouble;
     return [{ severity: isStopped ? "error" : "warning", subject, message, hint }, ...told];
   });

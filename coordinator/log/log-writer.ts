@@ -2,7 +2,7 @@ import type { Clock } from "../../common/clock.js";
 import type { ClusterduckError } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
 import type { Write } from "../raft/ready.js";
-import type { DiskWatch } from "./disk-trouble.js";
+import type { DiskWatch } from "./disk-watch.js";
 import type { SnapshotArrivals } from "./snapshot-arrivals.js";
 import { isDiskFull } from "./storage/disk.js";
 import type { LogStorage } from "./storage/log-storage.js";
@@ -13,7 +13,7 @@ const DISK_FULL_RETRY_MS = 500;
 type LogWriterParts = {
   readonly storage: LogStorage;
   readonly arrivals: SnapshotArrivals;
-  readonly disk: DiskWatch;
+  readonly diskWatch: DiskWatch;
   readonly clock: Clock;
   readonly logger: Logger;
   /** The disk has refused a write for want of space; `isFirst`: it took the one before. */
@@ -36,21 +36,23 @@ export class LogWriter {
 
   /** Tries what the full disk refused now, and not only in a while. */
   retry(): void {
-    if (this.#parts.disk.full !== null) this.#retry.abort();
+    if (this.#parts.diskWatch.full !== null) this.#retry.abort();
   }
 
   /** One at a time. Rejects with any failure but a full disk, and when the signal ends the wait for room. */
   async write(write: Write): Promise<void> {
-    const { disk, clock, logger, signal } = this.#parts;
+    const { diskWatch, clock, logger, signal } = this.#parts;
     for (;;) {
       try {
-        disk.begun();
         await this.#store(write);
-        if (disk.full !== null) logger.info("raft.disk_has_room", {});
-        disk.ended();
+        if (diskWatch.full !== null) logger.info("raft.disk_has_room", {});
+        diskWatch.ended();
         return;
       } catch (thrown) {
-        if (!isDiskFull(thrown)) throw thrown;
+        if (!isDiskFull(thrown)) {
+          diskWatch.ended();
+          throw thrown;
+        }
         this.#refused(thrown);
       }
       this.#retry = new AbortController();
@@ -60,13 +62,15 @@ export class LogWriter {
   }
 
   async #store(write: Write): Promise<void> {
-    const { storage, arrivals } = this.#parts;
+    const { storage, arrivals, diskWatch } = this.#parts;
     const { snapshot, entries, truncateAfter, hardState } = write;
     if (snapshot !== undefined && storage.base.index < snapshot.last.index) {
       const data = arrivals.dataOf(snapshot);
       await storage.installSnapshot({ last: snapshot.last, data }, snapshot.membership);
     }
     if (entries.length === 0 && truncateAfter === undefined && hardState === undefined) return;
+    // A whole snapshot may take its time; this may not.
+    diskWatch.begun();
     await storage.append({
       entries,
       ...(truncateAfter === undefined ? {} : { truncateAfter }),
@@ -75,9 +79,9 @@ export class LogWriter {
   }
 
   #refused(error: ClusterduckError): void {
-    const { disk, logger, onDiskFull } = this.#parts;
-    const isFirst = disk.full === null;
-    disk.refused(error);
+    const { diskWatch, logger, onDiskFull } = this.#parts;
+    const isFirst = diskWatch.full === null;
+    diskWatch.refused(error);
     if (isFirst) logger.error("raft.disk_full", { error });
     onDiskFull(error, isFirst);
   }

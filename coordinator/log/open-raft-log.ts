@@ -5,7 +5,7 @@ import { RAFT_DEFAULTS } from "../raft/config.js";
 import type { RaftConfig } from "../raft/config.js";
 import { RaftCore } from "../raft/core.js";
 import { voterIds } from "../raft/membership.js";
-import { DiskWatch } from "./disk-trouble.js";
+import { DiskWatch } from "./disk-watch.js";
 import { LogOverRaft } from "./raft-log.js";
 import type { RaftLog } from "./raft-log.js";
 import { restoredState } from "./restored-state.js";
@@ -43,6 +43,8 @@ export type RaftLogOptions = Beginning & {
 };
 
 const TIMEOUT_MS = 10_000;
+/** A write that takes longer is told to people, where the election timeout is shorter. Milliseconds. */
+const SLOW_WRITE_MS = 2_000;
 
 /**
  * Opens this member's log and takes part in its tier. A member that is the only voter leads when this
@@ -74,7 +76,11 @@ export async function openRaftLog(options: RaftLogOptions): Promise<RaftLog> {
       memberId,
       core,
       storage,
-      disk: new DiskWatch(options.dir, clock),
+      diskWatch: new DiskWatch({
+        directory: options.dir,
+        slowAfterMs: Math.max(SLOW_WRITE_MS, timing.electionMs),
+        clock,
+      }),
       transport: options.transport ?? noTransport,
       clock,
       logger,

@@ -3,8 +3,7 @@ import type { ProgressState } from "../raft/progress.js";
 import type { Role } from "../raft/ready.js";
 import type { PeerStatus as CorePeer, RaftStatus } from "../raft/status.js";
 import type { Contact } from "./contact.js";
-import type { DiskTrouble } from "./disk-trouble.js";
-import type { LogStatus, PeerProblem, PeerStatus } from "./replicated-log.js";
+import type { LogStatus, MemberTrouble, PeerProblem, PeerStatus } from "./replicated-log.js";
 import type { LogStorage } from "./storage/log-storage.js";
 import type { PeerLink } from "./transport/peer-transport.js";
 
@@ -51,7 +50,7 @@ export type StatusSource = {
   readonly core: RaftStatus;
   readonly storage: LogStorage;
   readonly contact: Contact;
-  readonly trouble: DiskTrouble | null;
+  readonly trouble: MemberTrouble | null;
   readonly links: readonly PeerLink[];
   readonly delivered: number;
   readonly pendingBytes: number;

@@ -9,7 +9,7 @@ import type { MembershipChange } from "../raft/membership.js";
 import { CommittedEntries } from "./committed-entries.js";
 import { assertReplaceable, compactTo } from "./compaction.js";
 import { Contact } from "./contact.js";
-import type { DiskWatch } from "./disk-trouble.js";
+import type { DiskWatch } from "./disk-watch.js";
 import { LeadershipListeners } from "./leadership-listeners.js";
 import { LeadershipTransfer } from "./leadership-transfer.js";
 import { failed, stopping } from "./log-errors.js";
@@ -39,8 +39,7 @@ export type RaftLogParts = {
   readonly memberId: string;
   readonly core: RaftCore;
   readonly storage: LogStorage;
-  /** Below `storage`. */
-  readonly disk: DiskWatch;
+  readonly diskWatch: DiskWatch;
   readonly transport: PeerTransport;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -67,7 +66,7 @@ export class LogOverRaft implements RaftLog {
   #closing: Promise<void> | null = null;
 
   constructor(parts: RaftLogParts) {
-    const { memberId, core, storage, disk, transport, clock, logger, ticks, timeoutMs } = parts;
+    const { memberId, core, storage, diskWatch, transport, clock, logger, ticks, timeoutMs } = parts;
     this.#parts = parts;
     this.#delivered = storage.base.index;
     this.#listeners = new LeadershipListeners(logger);
@@ -84,7 +83,7 @@ export class LogOverRaft implements RaftLog {
       memberId,
       core,
       storage,
-      disk,
+      diskWatch,
       transport,
       proposals: this.#proposals,
       reads: this.#reads,
@@ -107,14 +106,14 @@ export class LogOverRaft implements RaftLog {
 
   /** Resolves when the only voter leads; at once for all others. @throws ClusterduckError DISK_FULL, DISK_FAILED. */
   async begun(): Promise<void> {
-    const { core, disk, memberId, timeoutMs } = this.#parts;
+    const { core, diskWatch, memberId, timeoutMs } = this.#parts;
     const isAlone = (): boolean => voterIds(core.membership).every((id) => id === memberId);
     if (core.membership.length === 0 || !isAlone()) return;
     await this.#runner.until(
-      () => disk.full !== null || (core.role === "leader" && this.#delivered === core.last.index),
+      () => diskWatch.full !== null || (core.role === "leader" && this.#delivered === core.last.index),
       timeoutMs,
     );
-    const problem = disk.full ?? this.#failure;
+    const problem = diskWatch.full ?? this.#failure;
     if (problem === null) return;
     this.#isStopping = true;
     await this.#runner.stop();
@@ -183,12 +182,12 @@ export class LogOverRaft implements RaftLog {
   }
 
   status(): RaftLogStatus {
-    const { core, storage, disk, transport } = this.#parts;
+    const { core, storage, diskWatch, transport } = this.#parts;
     return raftLogStatus({
       core: core.status(),
       storage,
       contact: this.#contact,
-      trouble: disk.trouble,
+      trouble: diskWatch.trouble,
       links: transport.links(),
       delivered: this.#delivered,
       pendingBytes: this.#proposals.pendingBytes,

@@ -1,5 +1,4 @@
 import type { Member, MembershipChange } from "../raft/membership.js";
-import type { DiskTrouble } from "./disk-trouble.js";
 
 /** One committed entry. Indexes start at 1; 0 is "before all entries". */
 export type LogEntry = {
@@ -23,6 +22,14 @@ export type Leadership = {
 /** What only a person can mend, in words, and how. */
 export type PeerProblem = { readonly message: string; readonly hint: string };
 
+/** Why the log of a member that is there does not answer, as that member tells itself. */
+export type MemberTrouble = PeerProblem & {
+  /** `disk-full`, `disk-slow`, or what a newer program calls it. */
+  readonly kind: string;
+  /** Unix milliseconds, by that member's clock. */
+  readonly sinceMs: number;
+};
+
 /** A member as this one sees it now. */
 export type PeerStatus = Member & {
   /**
@@ -44,8 +51,8 @@ export type LogStatus = {
   readonly peers: readonly PeerStatus[];
   /** Those that call this member, are none of its tier's, and were refused; left out: there are none. */
   readonly strangers?: readonly { readonly id: string; readonly problem: PeerProblem }[];
-  /** What is wrong with this member's own disk; left out: nothing. */
-  readonly trouble?: DiskTrouble;
+  /** Of this member itself; left out: none. */
+  readonly trouble?: MemberTrouble;
 };
 
 /**

@@ -9,7 +9,7 @@ import { isIdle } from "../raft/ready.js";
 import type { LeadershipView, Ready, Write } from "../raft/ready.js";
 import { Conditions } from "./conditions.js";
 import type { Contact } from "./contact.js";
-import type { DiskWatch } from "./disk-trouble.js";
+import type { DiskWatch } from "./disk-watch.js";
 import { keptUntilThereIsRoom, stopping } from "./log-errors.js";
 import { LogWriter } from "./log-writer.js";
 import type { Proposals } from "./proposals.js";
@@ -24,8 +24,7 @@ export type RunnerParts = {
   readonly memberId: string;
   readonly core: RaftCore;
   readonly storage: LogStorage;
-  /** Below `storage`. */
-  readonly disk: DiskWatch;
+  readonly diskWatch: DiskWatch;
   readonly transport: PeerTransport;
   readonly proposals: Proposals;
   readonly reads: ReadBarriers;
@@ -61,13 +60,13 @@ export class RaftRunner implements TransportHandler {
 
   constructor(parts: RunnerParts) {
     this.#parts = parts;
-    const { storage, disk, transport, clock, logger } = parts;
+    const { storage, diskWatch, transport, clock, logger } = parts;
     const { signal } = this.#abort;
     this.#conditions = new Conditions(clock);
     this.#writer = new LogWriter({
       storage,
       arrivals: this.#arrivals,
-      disk,
+      diskWatch,
       clock,
       logger,
       onDiskFull: (error, isFirst) => this.#onDiskFull(error, isFirst),

@@ -10,12 +10,11 @@ import type {
   ReportResponseSchema,
 } from "../../proto/gen/clusterduck/v1/tier_pb.js";
 import type { PeerVotes } from "../decision-loop.js";
-import type { ReplicatedLog } from "../log/replicated-log.js";
+import type { MemberTrouble, ReplicatedLog } from "../log/replicated-log.js";
 import type { StateView } from "../state/model.js";
 import { decodeMember } from "./identity.js";
 import type { LivingMember } from "./identity.js";
 import { decodeTrouble } from "./member-trouble.js";
-import type { MemberTrouble } from "./member-trouble.js";
 import { assertSpeaksForItself } from "./peer-name.js";
 import { decodeVote } from "./vote-wire.js";
 

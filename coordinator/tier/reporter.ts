@@ -46,8 +46,8 @@ export class Reporter {
   readonly #unsubscribe: () => void;
   #stream: ReportStream | null = null;
   #cancelRetry: () => void = () => undefined;
-  /** The same trouble again and again is one event. */
-  #trouble = "";
+  /** The same failure again and again is one event. */
+  #toldFailure = "";
   #roundTripMs: number | null = null;
 
   constructor(options: ReporterOptions) {
@@ -99,7 +99,7 @@ export class Reporter {
       const answers = peers.to(leaderId).report(stream.requests(), { signal: stream.signal });
       for await (const { message } of answers) {
         if (message.case === "welcome") {
-          this.#trouble = "";
+          this.#toldFailure = "";
           stream.welcomed();
         } else if (message.case === "heartbeat") {
           this.#roundTripMs = stream.answered(Number(message.value.sequence)) ?? this.#roundTripMs;
@@ -107,10 +107,10 @@ export class Reporter {
       }
     } catch (thrown) {
       if (stream !== this.#stream) return;
-      const trouble = messageOf(thrown);
-      if (trouble !== this.#trouble)
-        logger.warn("tier.report_failed", { leader: leaderId, term, message: trouble });
-      this.#trouble = trouble;
+      const message = messageOf(thrown);
+      if (message !== this.#toldFailure)
+        logger.warn("tier.report_failed", { leader: leaderId, term, message });
+      this.#toldFailure = message;
     } finally {
       stream.end(new ClusterduckError("STOPPING", "The stream has ended"));
     }

@@ -1,7 +1,6 @@
 /** Who of the tier answers, and what that means, in words. Pure: times are arguments. */
 import { majorityOf } from "../../common/majority.js";
-import type { MemberTrouble } from "./member-trouble.js";
-import type { Leadership, PeerProblem, PeerStatus } from "../log/replicated-log.js";
+import type { Leadership, MemberTrouble, PeerProblem, PeerStatus } from "../log/replicated-log.js";
 
 export type MemberHealth = {
   readonly id: string;
@@ -68,7 +67,7 @@ export function quorumOf(members: readonly MemberHealth[]): QuorumView {
   const voters = members.filter(({ role }) => role === "voter");
   return {
     voters: voters.length,
-    answering: voters.filter(({ state }) => state === "answers").length,
+    answering: voters.filter((voter) => voter.state === "answers" && !isHeldUp(voter)).length,
     needed: majorityOf(voters.length),
   };
 }

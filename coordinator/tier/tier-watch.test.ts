@@ -2,8 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Logger } from "../../common/logger.js";
 import { VirtualClock } from "../../common/virtual-clock.js";
-import type { PeerStatus } from "../log/replicated-log.js";
-import type { MemberTrouble } from "./member-trouble.js";
+import type { MemberTrouble, PeerStatus } from "../log/replicated-log.js";
 import { TierWatch } from "./tier-watch.js";
 
 test("the leader tells a member's full disk once, though its words change, and that it is missing only when it stops reporting", async () => {

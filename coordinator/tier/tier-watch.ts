@@ -1,8 +1,7 @@
 import type { Clock } from "../../common/clock.js";
 import { ClusterduckError } from "../../common/errors.js";
 import type { Logger } from "../../common/logger.js";
-import type { ReplicatedLog } from "../log/replicated-log.js";
-import type { MemberTrouble } from "./member-trouble.js";
+import type { MemberTrouble, ReplicatedLog } from "../log/replicated-log.js";
 import {
   describeMissing,
   describeNoLeader,

@@ -13,6 +13,7 @@ export type LeaderCallOptions = {
   readonly noLeader: () => ClusterduckError;
 };
 
+/** For calls that one coordinator makes at the leader, whoever that is. */
 export function leaderCalls({
   log,
   peers,
