@@ -34,7 +34,7 @@ test("a member whose disk is full is shown with that, wherever one asks, until t
   const follower = tier.members.find((each) => each !== leader) ?? assert.fail();
   fill(follower.id);
 
-  await fillLog(tier);
+  await fillLog(tier, [follower.id]);
 
   for (const { id } of tier.members) {
     const row = await eventually(
@@ -88,11 +88,12 @@ test("with the disks of a majority full nobody leads, and each of them says that
   if (disks === null) return;
   const { tier, fill, free } = disks;
   await tier.leader();
-  for (const id of ["c1", "c2"]) fill(id);
+  const full = ["c1", "c2"];
+  for (const id of full) fill(id);
 
-  await fillLog(tier);
+  await fillLog(tier, full);
 
-  for (const id of ["c1", "c2"]) {
+  for (const id of full) {
     const problem = await eventually(
       `${id} says why nobody leads`,
       async () => (await problemsOf(tier, id)).find(({ message }) => message.startsWith("No leader")) ?? null,
@@ -108,7 +109,7 @@ test("with the disks of a majority full nobody leads, and each of them says that
     assert.match(refused.err, /Its disk is full since/);
   }
 
-  for (const id of ["c1", "c2"]) free(id);
+  for (const id of full) free(id);
   await eventually("all answer", async () =>
     (await rowsOf(tier, "c1")).every(({ state, problem }) => state === "answers" && problem === ""),
   );
@@ -144,13 +145,23 @@ async function tierOnSmallDisks(t: TestContext): Promise<{
   return { tier, fill: (id) => disks.get(id)?.fill(), free: (id) => disks.get(id)?.free() };
 }
 
-/** So much of it, even when packed, that every member needs another segment. */
-async function fillLog(tier: CoordinatorTier): Promise<void> {
+/**
+ * Changes that stay large when they are packed, until these members need another segment. With the disks of a
+ * majority full, nobody answers the last one.
+ */
+async function fillLog(tier: CoordinatorTier, full: readonly string[]): Promise<void> {
   const file = join(tier.folder, "large.yaml");
-  const lines = Array.from({ length: 13 * 1024 }, () => `# ${randomBytes(768).toString("base64")}`);
-  writeFileSync(file, `clusters: {web: {type: http}, more: {type: http}}\n${lines.join("\n")}\n`);
-  // With the disks of a majority full, nobody answers.
-  await tier.duckctl("config", "apply", file, "--timeout", "5s");
+  const isOutOfRoom = (id: string): boolean =>
+    tier
+      .of(id)
+      .program()
+      .events.some(({ event }) => event === "raft.disk_full");
+  for (let change = 1; !full.every(isOutOfRoom); change++) {
+    assert.ok(change <= 20, "twenty large changes left room");
+    const lines = Array.from({ length: 4 * 1024 }, () => `# ${randomBytes(768).toString("base64")}`);
+    writeFileSync(file, `clusters: {web: {type: http}, more${change}: {type: http}}\n${lines.join("\n")}\n`);
+    await tier.duckctl("config", "apply", file, "--timeout", "10s");
+  }
 }
 
 async function rowsOf(tier: CoordinatorTier, id: string): Promise<readonly Row[]> {
