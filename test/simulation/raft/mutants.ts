@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
     from: `const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };`,
     to: `if (term < self.term) return;
   const candidate = { askedTerm: term, last, isLeaderHeard: roles.isLeaderHeard };`,
-    mode: "liveness",
+    mode: "scenarios",
   },
   {
     name: "nebula-2419: a repeated question of the same candidate is refused",
