@@ -16,9 +16,6 @@ export type Turns = {
   readonly peek: (name: string, request: Init, options: CallOptions | undefined) => Promise<unknown>;
   readonly stream: (name: string, request: Init, options: CallOptions | undefined) => AsyncIterable<unknown>;
   readonly next: () => void;
-  /** For `goTo`. */
-  readonly place: () => number;
-  readonly goTo: (place: number) => void;
 };
 
 /** The servers of one tier, their connections, and who of them is asked first: whoever answered last. */
@@ -36,14 +33,19 @@ export class Servers {
     return this.#connection.servers.length;
   }
 
+  /** The place of the server that is asked first; the next ones follow, round and round. */
+  get favourite(): number {
+    return this.#favourite;
+  }
+
   /** What the newest call that failed at each server met there, by address. */
   get failures(): ReadonlyMap<string, unknown> {
     return this.#failures;
   }
 
   /** Calls that are made at the same moment take their turns independently: none skips a server because of another. */
-  begin(): Turns {
-    let at = this.#favourite;
+  begin(place: number = this.#favourite): Turns {
+    let at = place;
     const peek: Turns["peek"] = (name, request, options) => (this.#api(at)[name] as Unary)(request, options);
     return {
       peek,
@@ -59,8 +61,6 @@ export class Servers {
       },
       stream: (name, request, options) => this.#stream(at, name, request, options),
       next: () => void at++,
-      place: () => at,
-      goTo: (place) => void (at = place),
     };
   }
 

@@ -66,9 +66,10 @@ async function coordinators(turns: Turns, call: CallOptions): Promise<ListCoordi
 }
 
 function question(servers: Servers, method: Method, request: Init, options?: CallOptions): Promise<unknown> {
-  const turns = servers.begin();
-  const ask = (call: CallOptions | undefined): Promise<unknown> => turns.ask(method.localName, request, call);
-  return askQuestion({ turns, servers: servers.count, ask, options });
+  const first = servers.favourite;
+  const ask = (turn: number, call: CallOptions): Promise<unknown> =>
+    servers.begin(first + turn).ask(method.localName, request, call);
+  return askQuestion({ servers: servers.count, ask, options });
 }
 
 async function* stream(

@@ -146,7 +146,8 @@ async function confirmRemoval({ control, call, io }: Session, id: string, isAgre
   const stake = `Of ${left.length} voting coordinators that this leaves ${answering} answer, and ${needed} are needed: ${consequence}`;
   if (io.ask === null) {
     throw new ClusterduckError("INVALID_ARGUMENT", `Nothing was done: nobody can be asked here. ${stake}`, {
-      hint: `Let another one join first (duckctl coordinators add ID); or: duckctl coordinators remove ${id} --yes`,
+      // Without a majority the coordinators refuse it, too.
+      hint: `Let another one join first (duckctl coordinators add ID)${answering < needed ? "" : `; or: duckctl coordinators remove ${id} --yes`}`,
     });
   }
   const answer = await io.ask(`${stake}. Type the coordinator's id to remove it: `);
