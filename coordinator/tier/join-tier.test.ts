@@ -58,7 +58,8 @@ test("another port of a coordinator is told as such, with the one that is meant"
   await new Promise((resolve) => http.once("listening", resolve));
 
   await assert.rejects(join(t, [grpc.address]), {
-    message: /does not know this call.*: it is not where coordinators listen for each other, or is of another version$/,
+    message:
+      /does not know this call.*: it is not where coordinators listen for each other, or is of another version$/,
     hint,
   });
   await assert.rejects(join(t, [`127.0.0.1:${(http.address() as AddressInfo).port}`]), {
